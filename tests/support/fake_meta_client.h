@@ -1,0 +1,122 @@
+// A session with a FakeMetaServer, behind the seam of common/rpc/meta_client.h.
+//
+// On request the server is away (calls wait until it is back), refuses so many
+// calls of one kind, or does what it was asked and keeps the answers back: the
+// caller waits, or is interrupted and gets its answer later.
+//
+// Threads: any.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "common/client/wait.h"
+#include "common/rpc/meta_client.h"
+#include "tests/support/fake_meta_server.h"
+
+namespace dfs {
+
+class FakeMetaClient final : public MetaClient {
+ public:
+  FakeMetaClient(FakeMetaServer& server, const Clock& clock) : server_(server), clock_(clock) {}
+
+  Result<MetaResult> call(MetaArgs args, const Caller& caller, Interrupt* interrupt) override {
+    return call_through(std::move(args), caller, interrupt, [](Result<MetaResult>) {});
+  }
+
+  Result<MetaResult> call_through(MetaArgs args, const Caller&, Interrupt* interrupt,
+                                  std::function<void(Result<MetaResult>)> late) override {
+    {
+      std::unique_lock lock(mutex_);
+      ++calls_[args.index()];
+      ++waiting_;
+      changed_.notify_all();
+      const Wake wake = wait_until(lock, changed_, {clock_, interrupt, std::nullopt},
+                                   [this] { return !away_; });
+      --waiting_;
+      if (wake == Wake::interrupted) {
+        // It was not sent and never will be.
+        lock.unlock();
+        late(fail(Errc::unavailable, "given up before it was sent"));
+        return fail(Errc::interrupted, "the server is away");
+      }
+      const auto refusal = refusals_.find(args.index());
+      if (refusal != refusals_.end() && refusal->second.first > 0) {
+        --refusal->second.first;
+        return fail(refusal->second.second, "as asked");
+      }
+    }
+    Result<MetaResult> answer = server_.run(args);
+    std::unique_lock lock(mutex_);
+    if (!holding_) return answer;
+    ++waiting_;
+    changed_.notify_all();
+    const Wake wake = wait_until(lock, changed_, {clock_, interrupt, std::nullopt},
+                                 [this] { return !holding_; });
+    --waiting_;
+    if (wake != Wake::interrupted) return answer;
+    late_.emplace_back(std::move(late), std::move(answer));
+    return fail(Errc::interrupted, "waiting for the answer");
+  }
+
+  void post(MetaArgs args) override { static_cast<void>(server_.run(args)); }
+  GroupTablePtr group_table() const override { return server_.group_table(); }
+  std::uint32_t default_chunk_size() const override { return server_.chunk_size(); }
+  SessionId session() const override { return SessionId{1}; }
+
+  // --- for tests ---
+  void set_away(bool away) {
+    const std::lock_guard lock(mutex_);
+    away_ = away;
+    changed_.notify_all();
+  }
+  void hold_answers() {
+    const std::lock_guard lock(mutex_);
+    holding_ = true;
+  }
+  void release_answers() {
+    std::vector<std::pair<std::function<void(Result<MetaResult>)>, Result<MetaResult>>> late;
+    {
+      const std::lock_guard lock(mutex_);
+      holding_ = false;
+      late.swap(late_);
+      changed_.notify_all();
+    }
+    for (auto& [done, answer] : late) done(std::move(answer));
+  }
+  // The next `count` calls with arguments of this type fail so, unperformed.
+  template <typename Args>
+  void refuse(int count, Errc code) {
+    const std::lock_guard lock(mutex_);
+    refusals_[MetaArgs(Args{}).index()] = {count, code};
+  }
+  template <typename Args>
+  std::size_t calls() const {
+    const std::lock_guard lock(mutex_);
+    const auto it = calls_.find(MetaArgs(Args{}).index());
+    return it == calls_.end() ? 0 : it->second;
+  }
+  // Blocks until so many calls wait for the server.
+  void await_waiting(std::size_t count) const {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return waiting_ >= count; });
+  }
+
+ private:
+  FakeMetaServer& server_;
+  const Clock& clock_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  bool away_ = false;
+  bool holding_ = false;
+  std::size_t waiting_ = 0;
+  std::map<std::size_t, std::size_t> calls_;
+  std::map<std::size_t, std::pair<int, Errc>> refusals_;
+  std::vector<std::pair<std::function<void(Result<MetaResult>)>, Result<MetaResult>>> late_;
+};
+
+}  // namespace dfs
