@@ -1,0 +1,141 @@
+#include "common/rpc/cluster_client.h"
+
+#include <fmt/format.h>
+#include <grpcpp/client_context.h>
+
+#include <mutex>
+#include <utility>
+
+#include "common/base/address.h"
+#include "common/base/guarded.h"
+#include "common/rpc/channels.h"
+#include "common/rpc/convert.h"
+#include "common/rpc/convert_checks.h"
+#include "common/rpc/grpc_status.h"
+#include "common/rpc/protocol.h"
+#include "dfs/v1/cluster.grpc.pb.h"
+
+namespace dfs {
+namespace {
+
+constexpr std::uint64_t kHeartbeatIntervalMaxMs = 3'600'000;
+
+v1::RegisterRequest request_for(const RegisterArgs& args) {
+  v1::RegisterRequest request;
+  request.set_protocol_version(kProtocolVersion);
+  request.set_cluster(args.cluster);
+  request.set_server(args.server.value());
+  request.set_identity(args.identity);
+  request.set_address(args.address);
+  request.set_local_socket(args.local_socket);
+  request.set_machine(args.machine);
+  for (const auto& [key, value] : args.labels) (*request.mutable_labels())[key] = value;
+  request.set_capacity(args.capacity);
+  request.set_available(args.available);
+  request.set_version(args.version);
+  return request;
+}
+
+v1::HeartbeatRequest request_for(const HeartbeatArgs& args) {
+  v1::HeartbeatRequest request;
+  request.set_server(args.server.value());
+  request.set_identity(args.identity);
+  request.set_capacity(args.capacity);
+  request.set_available(args.available);
+  request.set_chunks(args.chunks);
+  request.set_used(args.used);
+  for (const ChunkId chunk : args.deleted) request.add_deleted(chunk.value());
+  request.set_group_table_version(args.group_table_version);
+  for (const std::string& problem : args.problems) request.add_problems(problem);
+  return request;
+}
+
+Result<RegisterResult> result_from(const v1::RegisterResponse& response) {
+  if (response.has_error()) return fail(from_proto(response.error()));
+  RegisterResult result;
+  result.cluster = response.cluster();
+  if (result.cluster.empty()) return convert::bad("the metadata server names no cluster");
+  result.server = TRY(convert::server(response.server()));
+  if (response.heartbeat_interval_ms() == 0 ||
+      response.heartbeat_interval_ms() > kHeartbeatIntervalMaxMs)
+    return convert::bad("the metadata server asks for an impossible heartbeat interval");
+  result.heartbeat_interval =
+      std::chrono::milliseconds{static_cast<std::int64_t>(response.heartbeat_interval_ms())};
+  result.group_table = TRY(from_proto(response.group_table()));
+  return result;
+}
+
+Result<HeartbeatResult> result_from(const v1::HeartbeatResponse& response) {
+  if (response.has_error()) return fail(from_proto(response.error()));
+  HeartbeatResult result;
+  result.to_delete.reserve(static_cast<std::size_t>(response.to_delete_size()));
+  for (const std::uint64_t value : response.to_delete()) {
+    const ChunkId chunk = TRY(convert::chunk(value));
+    result.to_delete.push_back(chunk);
+  }
+  result.more = response.more();
+  if (response.has_group_table()) result.group_table = TRY(from_proto(response.group_table()));
+  result.register_again = response.register_again();
+  return result;
+}
+
+class GrpcClusterClient final : public ClusterClient {
+ public:
+  GrpcClusterClient(std::string address, std::chrono::milliseconds timeout)
+      : address_(std::move(address)), timeout_(timeout) {}
+
+  Result<RegisterResult> register_server(const RegisterArgs& args) override {
+    const auto response = TRY(
+        (ask<v1::RegisterResponse>(request_for(args), &v1::ClusterService::Stub::Register)));
+    return result_from(response);
+  }
+  Result<HeartbeatResult> heartbeat(const HeartbeatArgs& args) override {
+    const auto response = TRY(
+        (ask<v1::HeartbeatResponse>(request_for(args), &v1::ClusterService::Stub::Heartbeat)));
+    return result_from(response);
+  }
+
+ private:
+  template <typename Response, typename Request>
+  Result<Response> ask(const Request& request,
+                       grpc::Status (v1::ClusterService::Stub::*method)(grpc::ClientContext*,
+                                                                        const Request&,
+                                                                        Response*)) {
+    TRY(parse_address(address_));
+    const std::shared_ptr<v1::ClusterService::Stub> stub = connection();
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + timeout_);
+    Response response;
+    const grpc::Status status = ((*stub).*method)(&context, request, &response);
+    if (status.ok()) return response;
+    Error error = from_grpc(status);
+    if (error.code == Errc::unavailable || error.code == Errc::timed_out) {
+      // The next call looks anew for where the server can be reached.
+      stub_.with([&](auto& current) {
+        if (current == stub) current.reset();
+      });
+      error.text = fmt::format("no metadata server answers at {}: {}", address_, error.text);
+    }
+    return fail(std::move(error));
+  }
+
+  std::shared_ptr<v1::ClusterService::Stub> connection() {
+    return stub_.with([&](auto& current) {
+      if (current == nullptr) current = v1::ClusterService::NewStub(make_channel(dial_target(address_)));
+      return current;
+    });
+  }
+
+  const std::string address_;
+  const std::chrono::milliseconds timeout_;
+  Guarded<std::shared_ptr<v1::ClusterService::Stub>> stub_;
+};
+
+}  // namespace
+
+std::unique_ptr<ClusterClient> make_cluster_client(std::string meta_address,
+                                                   std::chrono::milliseconds timeout) {
+  return std::make_unique<GrpcClusterClient>(std::move(meta_address), timeout);
+}
+
+}  // namespace dfs

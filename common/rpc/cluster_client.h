@@ -1,0 +1,70 @@
+// The metadata server's ClusterService, as a storage server sees it.
+//
+// Calls block until answered, at most `timeout`; nothing is retried here.
+//   unavailable, timed_out     no answer; the sentence names the address
+//   wrong_cluster, wrong_version, ...  what the server answered
+// Threads: any.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/rpc/types.h"
+
+namespace dfs {
+
+struct RegisterArgs {
+  std::string cluster;      // empty: a fresh server, joins whoever answers
+  ServerId server;          // 0: a fresh server, gets an id
+  std::string identity;     // random, made once per data directory set
+  std::string address;      // where clients reach it
+  std::string local_socket;
+  std::string machine;
+  std::map<std::string, std::string> labels;
+  std::uint64_t capacity = 0;
+  std::uint64_t available = 0;
+  std::string version;
+};
+struct RegisterResult {
+  std::string cluster;
+  ServerId server;
+  std::chrono::milliseconds heartbeat_interval{0};
+  GroupTable group_table;
+};
+struct HeartbeatArgs {
+  ServerId server;
+  std::string identity;
+  std::uint64_t capacity = 0;
+  std::uint64_t available = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t used = 0;
+  std::vector<ChunkId> deleted;          // from the last answer, done
+  std::uint64_t group_table_version = 0; // what it has
+  std::vector<std::string> problems;     // for people
+};
+struct HeartbeatResult {
+  std::vector<ChunkId> to_delete;
+  bool more = false;                     // send the next heartbeat at once
+  std::optional<GroupTable> group_table; // when newer
+  bool register_again = false;
+};
+
+class ClusterClient {
+ public:
+  virtual ~ClusterClient() = default;
+  virtual Result<RegisterResult> register_server(const RegisterArgs& args) = 0;
+  virtual Result<HeartbeatResult> heartbeat(const HeartbeatArgs& args) = 0;
+};
+
+// The real one. Connects with the first call, and again after a failure.
+std::unique_ptr<ClusterClient> make_cluster_client(
+    std::string meta_address, std::chrono::milliseconds timeout = std::chrono::seconds(5));
+
+}  // namespace dfs

@@ -1,0 +1,468 @@
+// MetaArgs <-> v1::Request.
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "common/rpc/convert.h"
+#include "common/rpc/convert_checks.h"
+
+namespace dfs {
+
+using convert::bad;
+using convert::check_count;
+
+bool is_mutation(const MetaArgs& args) {
+  return std::visit(
+      [](const auto& op) {
+        using Op = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<Op, OpenArgs>) return op.truncate;
+        return std::is_same_v<Op, SetAttrArgs> || std::is_same_v<Op, CreateArgs> ||
+               std::is_same_v<Op, SymlinkArgs> || std::is_same_v<Op, LinkArgs> ||
+               std::is_same_v<Op, UnlinkArgs> || std::is_same_v<Op, RenameArgs> ||
+               std::is_same_v<Op, SetXattrArgs> || std::is_same_v<Op, RemoveXattrArgs> ||
+               std::is_same_v<Op, CommitArgs> || std::is_same_v<Op, SetPolicyArgs>;
+      },
+      args);
+}
+
+namespace {
+
+// --- to the wire --------------------------------------------------------------------
+
+void put(const LookupArgs& op, v1::Request& to) {
+  v1::LookupRequest& message = *to.mutable_lookup();
+  message.set_parent(op.parent.value());
+  message.set_name(op.name);
+}
+void put(const GetAttrArgs& op, v1::Request& to) {
+  to.mutable_get_attr()->set_inode(op.inode.value());
+}
+void put(const SetAttrArgs& op, v1::Request& to) {
+  v1::SetAttrRequest& message = *to.mutable_set_attr();
+  message.set_inode(op.inode.value());
+  if (op.mode) message.set_mode(*op.mode);
+  if (op.uid) message.set_uid(*op.uid);
+  if (op.gid) message.set_gid(*op.gid);
+  if (op.size) message.set_size(*op.size);
+  if (op.atime) message.set_atime(*op.atime);
+  if (op.mtime) message.set_mtime(*op.mtime);
+  if (op.ctime) message.set_ctime(*op.ctime);
+  message.set_atime_now(op.atime_now);
+  message.set_mtime_now(op.mtime_now);
+  message.set_clear_set_id(op.clear_set_id);
+}
+void put(const CreateArgs& op, v1::Request& to) {
+  v1::CreateRequest& message = *to.mutable_create();
+  message.set_parent(op.parent.value());
+  message.set_name(op.name);
+  message.set_type(to_proto(op.type));
+  message.set_mode(op.mode);
+  message.set_rdev(op.rdev);
+  message.set_exclusive(op.exclusive);
+  message.set_open(op.open);
+  message.set_truncate(op.truncate);
+}
+void put(const SymlinkArgs& op, v1::Request& to) {
+  v1::SymlinkRequest& message = *to.mutable_symlink();
+  message.set_parent(op.parent.value());
+  message.set_name(op.name);
+  message.set_target(op.target);
+}
+void put(const ReadlinkArgs& op, v1::Request& to) {
+  to.mutable_readlink()->set_inode(op.inode.value());
+}
+void put(const LinkArgs& op, v1::Request& to) {
+  v1::LinkRequest& message = *to.mutable_link();
+  message.set_inode(op.inode.value());
+  message.set_new_parent(op.new_parent.value());
+  message.set_new_name(op.new_name);
+}
+void put(const UnlinkArgs& op, v1::Request& to) {
+  v1::UnlinkRequest& message = *to.mutable_unlink();
+  message.set_parent(op.parent.value());
+  message.set_name(op.name);
+  message.set_directory(op.directory);
+}
+void put(const RenameArgs& op, v1::Request& to) {
+  v1::RenameRequest& message = *to.mutable_rename();
+  message.set_parent(op.parent.value());
+  message.set_name(op.name);
+  message.set_new_parent(op.new_parent.value());
+  message.set_new_name(op.new_name);
+  message.set_no_replace(op.no_replace);
+  message.set_exchange(op.exchange);
+}
+void put(const ReadDirArgs& op, v1::Request& to) {
+  v1::ReadDirRequest& message = *to.mutable_read_dir();
+  message.set_inode(op.inode.value());
+  message.set_cookie(op.cookie);
+  message.set_entries_max(op.entries_max);
+}
+void put(const StatFsArgs&, v1::Request& to) { to.mutable_stat_fs(); }
+void put(const SetXattrArgs& op, v1::Request& to) {
+  v1::SetXattrRequest& message = *to.mutable_set_xattr();
+  message.set_inode(op.inode.value());
+  message.set_name(op.name);
+  message.set_value(op.value);
+  message.set_create_only(op.create_only);
+  message.set_replace_only(op.replace_only);
+}
+void put(const GetXattrArgs& op, v1::Request& to) {
+  v1::GetXattrRequest& message = *to.mutable_get_xattr();
+  message.set_inode(op.inode.value());
+  message.set_name(op.name);
+}
+void put(const ListXattrArgs& op, v1::Request& to) {
+  to.mutable_list_xattr()->set_inode(op.inode.value());
+}
+void put(const RemoveXattrArgs& op, v1::Request& to) {
+  v1::RemoveXattrRequest& message = *to.mutable_remove_xattr();
+  message.set_inode(op.inode.value());
+  message.set_name(op.name);
+}
+void put(const OpenArgs& op, v1::Request& to) {
+  v1::OpenRequest& message = *to.mutable_open();
+  message.set_inode(op.inode.value());
+  message.set_truncate(op.truncate);
+}
+void put(const ReleaseArgs& op, v1::Request& to) {
+  v1::ReleaseRequest& message = *to.mutable_release();
+  message.set_inode(op.inode.value());
+  message.set_count(op.count);
+}
+void put(const GetExtentsArgs& op, v1::Request& to) {
+  v1::GetExtentsRequest& message = *to.mutable_get_extents();
+  message.set_inode(op.inode.value());
+  message.set_offset(op.offset);
+  message.set_extents_max(op.extents_max);
+}
+void put(const CommitFile& file, v1::CommitFile& message) {
+  message.set_inode(file.inode.value());
+  for (const Extent& extent : file.extents) to_proto(extent, *message.add_extents());
+  for (const FileRange& hole : file.holes) {
+    v1::Range& range = *message.add_holes();
+    range.set_offset(hole.offset);
+    range.set_length(hole.length);
+  }
+  message.set_size_at_least(file.size_at_least);
+  if (file.mtime) message.set_mtime(*file.mtime);
+  message.set_clear_set_id(file.clear_set_id);
+}
+void put(const CommitArgs& op, v1::Request& to) {
+  v1::CommitRequest& message = *to.mutable_commit();
+  for (const CommitFile& file : op.files) put(file, *message.add_files());
+  message.set_sync(op.sync);
+  for (const ChunkPlacement& placement : op.placements) {
+    v1::ChunkPlacement& added = *message.add_placements();
+    added.set_chunk(placement.chunk.value());
+    added.set_length(placement.length);
+    for (const ServerId server : placement.missing_on) added.add_missing_on(server.value());
+  }
+}
+void put(const AllocateArgs& op, v1::Request& to) {
+  v1::AllocateRequest& message = *to.mutable_allocate();
+  message.set_inode(op.inode.value());
+  message.set_count(op.count);
+  for (const ServerId server : op.avoid) message.add_avoid(server.value());
+}
+void put(const SyncArgs&, v1::Request& to) { to.mutable_sync(); }
+void put(const ClusterStatusArgs&, v1::Request& to) { to.mutable_cluster_status(); }
+void put(const KeepAliveArgs&, v1::Request& to) { to.mutable_keep_alive(); }
+void put(const ReportArgs& op, v1::Request& to) {
+  v1::ReportRequest& message = *to.mutable_report();
+  message.set_chunk(op.chunk.value());
+  message.set_server(op.server.value());
+  to_proto(op.problem, *message.mutable_problem());
+}
+void put(const SetPolicyArgs& op, v1::Request& to) {
+  v1::SetPolicyRequest& message = *to.mutable_set_policy();
+  message.set_inode(op.inode.value());
+  message.set_replicas(op.replicas);
+  message.set_chunk_size(op.chunk_size);
+}
+
+// --- from the wire ----------------------------------------------------------------------
+
+Result<std::string> taken_name(std::string&& name) {
+  TRY(check_name(name));
+  return std::move(name);
+}
+
+// Extended attributes have names of their own: '/' and dots are nothing special.
+Result<std::string> taken_xattr_name(std::string&& name) {
+  if (name.empty()) return bad("the name of an extended attribute is empty");
+  if (name.size() > kXattrNameMax)
+    return fail(Errc::range, "the name of an extended attribute is too long");
+  if (name.find('\0') != std::string::npos)
+    return bad("the name of an extended attribute contains a zero byte");
+  return std::move(name);
+}
+
+Result<std::vector<ServerId>> servers_from(const google::protobuf::RepeatedField<std::uint32_t>& from) {
+  TRY(check_count("servers", from.size(), 1024));
+  std::vector<ServerId> servers;
+  servers.reserve(static_cast<std::size_t>(from.size()));
+  for (const std::uint32_t value : from) {
+    auto converted = TRY(convert::server(value));
+    servers.push_back(std::move(converted));
+  }
+  return servers;
+}
+
+Result<MetaArgs> taken(v1::LookupRequest&& message) {
+  LookupArgs op;
+  op.parent = TRY(convert::inode(message.parent()));
+  op.name = std::move(*message.mutable_name());
+  if (op.name != "." && op.name != "..") TRY(check_name(op.name));
+  return op;
+}
+Result<MetaArgs> taken(v1::GetAttrRequest&& message) {
+  GetAttrArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  return op;
+}
+Result<MetaArgs> taken(v1::SetAttrRequest&& message) {
+  SetAttrArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  if (message.has_mode()) op.mode = TRY(convert::mode(message.mode()));
+  if (message.has_uid()) op.uid = message.uid();
+  if (message.has_gid()) op.gid = message.gid();
+  if (message.has_size()) op.size = TRY(convert::file_size(message.size()));
+  if (message.has_atime()) op.atime = message.atime();
+  if (message.has_mtime()) op.mtime = message.mtime();
+  if (message.has_ctime()) op.ctime = message.ctime();
+  op.atime_now = message.atime_now();
+  op.mtime_now = message.mtime_now();
+  op.clear_set_id = message.clear_set_id();
+  return op;
+}
+Result<MetaArgs> taken(v1::CreateRequest&& message) {
+  CreateArgs op;
+  op.parent = TRY(convert::inode(message.parent()));
+  op.name = TRY(taken_name(std::move(*message.mutable_name())));
+  op.type = TRY(from_proto(message.type()));
+  if (op.type == FileType::symlink) return bad("a symbolic link is made by symlink, not create");
+  op.mode = TRY(convert::mode(message.mode()));
+  op.rdev = message.rdev();
+  op.exclusive = message.exclusive();
+  op.open = message.open();
+  op.truncate = message.truncate();
+  if (op.type != FileType::regular && (op.open || op.truncate))
+    return bad("only a regular file can be opened or truncated while it is created");
+  return op;
+}
+Result<MetaArgs> taken(v1::SymlinkRequest&& message) {
+  SymlinkArgs op;
+  op.parent = TRY(convert::inode(message.parent()));
+  op.name = TRY(taken_name(std::move(*message.mutable_name())));
+  op.target = std::move(*message.mutable_target());
+  if (op.target.empty() || op.target.find('\0') != std::string::npos)
+    return bad("the target of a symbolic link is empty or contains a zero byte");
+  if (op.target.size() > kSymlinkMax)
+    return fail(Errc::name_too_long, "the target of a symbolic link is too long");
+  return op;
+}
+Result<MetaArgs> taken(v1::ReadlinkRequest&& message) {
+  ReadlinkArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  return op;
+}
+Result<MetaArgs> taken(v1::LinkRequest&& message) {
+  LinkArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.new_parent = TRY(convert::inode(message.new_parent()));
+  op.new_name = TRY(taken_name(std::move(*message.mutable_new_name())));
+  return op;
+}
+Result<MetaArgs> taken(v1::UnlinkRequest&& message) {
+  UnlinkArgs op;
+  op.parent = TRY(convert::inode(message.parent()));
+  op.name = TRY(taken_name(std::move(*message.mutable_name())));
+  op.directory = message.directory();
+  return op;
+}
+Result<MetaArgs> taken(v1::RenameRequest&& message) {
+  RenameArgs op;
+  op.parent = TRY(convert::inode(message.parent()));
+  op.name = TRY(taken_name(std::move(*message.mutable_name())));
+  op.new_parent = TRY(convert::inode(message.new_parent()));
+  op.new_name = TRY(taken_name(std::move(*message.mutable_new_name())));
+  op.no_replace = message.no_replace();
+  op.exchange = message.exchange();
+  if (op.no_replace && op.exchange)
+    return fail(Errc::invalid, "a rename cannot both exchange and not replace");
+  return op;
+}
+Result<MetaArgs> taken(v1::ReadDirRequest&& message) {
+  ReadDirArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.cookie = message.cookie();
+  op.entries_max = std::clamp(message.entries_max(), std::uint32_t{1}, kEntriesPerReplyMax);
+  return op;
+}
+Result<MetaArgs> taken(v1::StatFsRequest&&) { return StatFsArgs{}; }
+Result<MetaArgs> taken(v1::SetXattrRequest&& message) {
+  SetXattrArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.name = TRY(taken_xattr_name(std::move(*message.mutable_name())));
+  op.value = std::move(*message.mutable_value());
+  if (op.value.size() > kXattrValueMax)
+    return fail(Errc::too_big, "the value of an extended attribute is too long");
+  op.create_only = message.create_only();
+  op.replace_only = message.replace_only();
+  return op;
+}
+Result<MetaArgs> taken(v1::GetXattrRequest&& message) {
+  GetXattrArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.name = TRY(taken_xattr_name(std::move(*message.mutable_name())));
+  return op;
+}
+Result<MetaArgs> taken(v1::ListXattrRequest&& message) {
+  ListXattrArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  return op;
+}
+Result<MetaArgs> taken(v1::RemoveXattrRequest&& message) {
+  RemoveXattrArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.name = TRY(taken_xattr_name(std::move(*message.mutable_name())));
+  return op;
+}
+Result<MetaArgs> taken(v1::OpenRequest&& message) {
+  OpenArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.truncate = message.truncate();
+  return op;
+}
+Result<MetaArgs> taken(v1::ReleaseRequest&& message) {
+  ReleaseArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  if (message.count() == 0) return bad("a release releases nothing");
+  op.count = message.count();
+  return op;
+}
+Result<MetaArgs> taken(v1::GetExtentsRequest&& message) {
+  GetExtentsArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.offset = TRY(convert::file_size(message.offset()));
+  op.extents_max = std::clamp(message.extents_max(), std::uint32_t{1}, kExtentsPerReplyMax);
+  return op;
+}
+Result<CommitFile> commit_file_from(const v1::CommitFile& message) {
+  CommitFile file;
+  file.inode = TRY(convert::inode(message.inode()));
+  file.extents.reserve(static_cast<std::size_t>(message.extents_size()));
+  for (const v1::Extent& extent : message.extents()) {
+    auto converted = TRY(from_proto(extent));
+    file.extents.push_back(std::move(converted));
+  }
+  file.holes.reserve(static_cast<std::size_t>(message.holes_size()));
+  for (const v1::Range& hole : message.holes()) {
+    auto converted = TRY(convert::range(hole.offset(), hole.length()));
+    file.holes.push_back(std::move(converted));
+  }
+  file.size_at_least = TRY(convert::file_size(message.size_at_least()));
+  if (message.has_mtime()) file.mtime = message.mtime();
+  file.clear_set_id = message.clear_set_id();
+  return file;
+}
+Result<ChunkPlacement> placement_from(const v1::ChunkPlacement& message) {
+  ChunkPlacement placement;
+  placement.chunk = TRY(convert::chunk(message.chunk()));
+  TRY(convert::check_in_chunk(0, message.length()));
+  placement.length = message.length();
+  placement.missing_on = TRY(servers_from(message.missing_on()));
+  return placement;
+}
+Result<MetaArgs> taken(v1::CommitRequest&& message) {
+  constexpr auto kMost = static_cast<std::int64_t>(kExtentsPerCommitMax);
+  TRY(check_count("files in a commit", message.files_size(), kMost));
+  TRY(check_count("placements in a commit", message.placements_size(), kMost));
+  std::int64_t ranges = 0;
+  for (const v1::CommitFile& file : message.files())
+    ranges += std::int64_t{file.extents_size()} + file.holes_size();
+  TRY(check_count("extents and holes in a commit", ranges, kMost));
+
+  CommitArgs op;
+  op.files.reserve(static_cast<std::size_t>(message.files_size()));
+  for (const v1::CommitFile& file : message.files()) {
+    auto converted = TRY(commit_file_from(file));
+    op.files.push_back(std::move(converted));
+  }
+  op.sync = message.sync();
+  op.placements.reserve(static_cast<std::size_t>(message.placements_size()));
+  for (const v1::ChunkPlacement& placement : message.placements()) {
+    auto converted = TRY(placement_from(placement));
+    op.placements.push_back(std::move(converted));
+  }
+  return op;
+}
+Result<MetaArgs> taken(v1::AllocateRequest&& message) {
+  AllocateArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  if (message.count() == 0 || message.count() > kChunksPerAllocationMax)
+    return bad(fmt::format("{} chunks cannot be allocated at once", message.count()));
+  op.count = message.count();
+  op.avoid = TRY(servers_from(message.avoid()));
+  return op;
+}
+Result<MetaArgs> taken(v1::SyncRequest&&) { return SyncArgs{}; }
+Result<MetaArgs> taken(v1::ClusterStatusRequest&&) { return ClusterStatusArgs{}; }
+Result<MetaArgs> taken(v1::KeepAliveRequest&&) { return KeepAliveArgs{}; }
+Result<MetaArgs> taken(v1::ReportRequest&& message) {
+  ReportArgs op;
+  op.chunk = TRY(convert::chunk(message.chunk()));
+  op.server = TRY(convert::server(message.server()));
+  op.problem = from_proto(message.problem());
+  return op;
+}
+Result<MetaArgs> taken(v1::SetPolicyRequest&& message) {
+  SetPolicyArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  if (message.replicas() > 64) return bad(fmt::format("{} copies are too many", message.replicas()));
+  op.replicas = message.replicas();
+  if (message.chunk_size() > kChunkSizeMax) return bad("a chunk size is over the limit");
+  op.chunk_size = message.chunk_size();
+  return op;
+}
+
+}  // namespace
+
+void to_proto(const MetaArgs& args, v1::Request& request) {
+  std::visit([&](const auto& op) { put(op, request); }, args);
+}
+
+Result<MetaArgs> from_proto(v1::Request&& request) {
+  switch (request.op_case()) {
+    case v1::Request::kLookup: return taken(std::move(*request.mutable_lookup()));
+    case v1::Request::kGetAttr: return taken(std::move(*request.mutable_get_attr()));
+    case v1::Request::kSetAttr: return taken(std::move(*request.mutable_set_attr()));
+    case v1::Request::kCreate: return taken(std::move(*request.mutable_create()));
+    case v1::Request::kSymlink: return taken(std::move(*request.mutable_symlink()));
+    case v1::Request::kReadlink: return taken(std::move(*request.mutable_readlink()));
+    case v1::Request::kLink: return taken(std::move(*request.mutable_link()));
+    case v1::Request::kUnlink: return taken(std::move(*request.mutable_unlink()));
+    case v1::Request::kRename: return taken(std::move(*request.mutable_rename()));
+    case v1::Request::kReadDir: return taken(std::move(*request.mutable_read_dir()));
+    case v1::Request::kStatFs: return taken(std::move(*request.mutable_stat_fs()));
+    case v1::Request::kSetXattr: return taken(std::move(*request.mutable_set_xattr()));
+    case v1::Request::kGetXattr: return taken(std::move(*request.mutable_get_xattr()));
+    case v1::Request::kListXattr: return taken(std::move(*request.mutable_list_xattr()));
+    case v1::Request::kRemoveXattr: return taken(std::move(*request.mutable_remove_xattr()));
+    case v1::Request::kOpen: return taken(std::move(*request.mutable_open()));
+    case v1::Request::kRelease: return taken(std::move(*request.mutable_release()));
+    case v1::Request::kGetExtents: return taken(std::move(*request.mutable_get_extents()));
+    case v1::Request::kCommit: return taken(std::move(*request.mutable_commit()));
+    case v1::Request::kAllocate: return taken(std::move(*request.mutable_allocate()));
+    case v1::Request::kSync: return taken(std::move(*request.mutable_sync()));
+    case v1::Request::kClusterStatus: return taken(std::move(*request.mutable_cluster_status()));
+    case v1::Request::kKeepAlive: return taken(std::move(*request.mutable_keep_alive()));
+    case v1::Request::kReport: return taken(std::move(*request.mutable_report()));
+    case v1::Request::kSetPolicy: return taken(std::move(*request.mutable_set_policy()));
+    case v1::Request::OP_NOT_SET: break;
+  }
+  return bad("a request names no operation that is known here");
+}
+
+}  // namespace dfs

@@ -1,0 +1,258 @@
+// The metadata operations as C++ values: what a client asks, what it gets.
+// Used by both ends; the wire form is proto/dfs/v1/meta.proto, whose comments
+// give the meaning of each field. Conversion: convert.h.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/rpc/types.h"
+
+namespace dfs {
+
+// --- names -------------------------------------------------------------------
+
+struct LookupArgs {
+  InodeId parent;
+  std::string name;
+};
+struct EntryResult {
+  Attributes attributes;
+  std::optional<Attributes> parent;
+};
+struct CreateArgs {
+  InodeId parent;
+  std::string name;
+  FileType type = FileType::regular;
+  std::uint32_t mode = 0;
+  std::uint64_t rdev = 0;
+  bool exclusive = false;
+  bool open = false;  // answered by OpenResult, else by EntryResult
+  bool truncate = false;
+};
+struct SymlinkArgs {
+  InodeId parent;
+  std::string name;
+  std::string target;
+};
+struct ReadlinkArgs {
+  InodeId inode;
+};
+struct ReadlinkResult {
+  std::string target;
+};
+struct LinkArgs {
+  InodeId inode;
+  InodeId new_parent;
+  std::string new_name;
+};
+struct UnlinkArgs {
+  InodeId parent;
+  std::string name;
+  bool directory = false;
+};
+struct RenameArgs {
+  InodeId parent;
+  std::string name;
+  InodeId new_parent;
+  std::string new_name;
+  bool no_replace = false;
+  bool exchange = false;
+};
+struct RemovedResult {
+  std::optional<Attributes> removed;
+  std::optional<Attributes> moved;
+  Attributes parent;
+  std::optional<Attributes> new_parent;
+};
+struct ReadDirArgs {
+  InodeId inode;
+  std::uint64_t cookie = 0;
+  std::uint32_t entries_max = 1024;
+};
+struct ReadDirResult {
+  std::vector<Entry> entries;
+  bool end = false;
+  InodeId parent;
+};
+
+// --- attributes ----------------------------------------------------------------
+
+struct GetAttrArgs {
+  InodeId inode;
+};
+struct AttributesResult {
+  Attributes attributes;
+};
+struct SetAttrArgs {
+  InodeId inode;
+  std::optional<std::uint32_t> mode;
+  std::optional<std::uint32_t> uid;
+  std::optional<std::uint32_t> gid;
+  std::optional<std::uint64_t> size;
+  std::optional<WallNanos> atime;
+  std::optional<WallNanos> mtime;
+  std::optional<WallNanos> ctime;
+  bool atime_now = false;
+  bool mtime_now = false;
+  bool clear_set_id = false;
+};
+struct SetXattrArgs {
+  InodeId inode;
+  std::string name;
+  std::string value;
+  bool create_only = false;
+  bool replace_only = false;
+};
+struct GetXattrArgs {
+  InodeId inode;
+  std::string name;
+};
+struct ListXattrArgs {
+  InodeId inode;
+};
+struct RemoveXattrArgs {
+  InodeId inode;
+  std::string name;
+};
+struct XattrResult {
+  std::string value;
+  std::vector<std::string> names;
+};
+struct StatFsArgs {};
+struct StatFsResult {
+  std::uint64_t bytes_total = 0;
+  std::uint64_t bytes_available = 0;
+  std::uint64_t inodes_used = 0;
+};
+
+// --- contents --------------------------------------------------------------------
+
+struct OpenArgs {
+  InodeId inode;
+  bool truncate = false;
+};
+struct OpenResult {
+  Attributes attributes;
+  std::vector<Extent> extents;
+  bool extents_complete = false;
+  std::optional<Attributes> parent;
+  bool created = false;
+};
+struct ReleaseArgs {
+  InodeId inode;
+  std::uint32_t count = 1;
+};
+struct GetExtentsArgs {
+  InodeId inode;
+  std::uint64_t offset = 0;
+  std::uint32_t extents_max = 1024;
+};
+struct ExtentsResult {
+  std::vector<Extent> extents;
+  bool complete = false;
+  std::uint64_t data_change = 0;
+};
+struct FileRange {
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+struct CommitFile {
+  InodeId inode;
+  std::vector<Extent> extents;
+  std::vector<FileRange> holes;
+  std::uint64_t size_at_least = 0;
+  std::optional<WallNanos> mtime;
+  bool clear_set_id = false;
+};
+struct ChunkPlacement {
+  ChunkId chunk;
+  std::uint32_t length = 0;
+  std::vector<ServerId> missing_on;
+};
+struct CommitArgs {
+  std::vector<CommitFile> files;
+  bool sync = false;
+  std::vector<ChunkPlacement> placements;
+};
+// After the commit, one per file that still exists, in the order of `files`.
+struct CommitResult {
+  std::vector<Attributes> attributes;
+};
+struct AllocateArgs {
+  InodeId inode;
+  std::uint32_t count = 1;
+  std::vector<ServerId> avoid;
+};
+struct AllocateResult {
+  std::vector<ChunkRange> ranges;
+};
+struct SyncArgs {};
+struct KeepAliveArgs {};
+struct ReportArgs {
+  ChunkId chunk;
+  ServerId server;
+  Error problem;
+};
+struct SetPolicyArgs {
+  InodeId inode;
+  std::uint32_t replicas = 0;    // 0: inherit
+  std::uint32_t chunk_size = 0;  // 0: inherit
+};
+struct EmptyResult {};
+
+// --- for people ----------------------------------------------------------------------
+
+struct ClusterStatusArgs {};
+struct SessionStatus {
+  SessionId session;
+  std::string program;
+  std::string host;
+  std::string place;
+  std::uint64_t process = 0;
+  std::uint64_t open_inodes = 0;
+  WallNanos since = 0;
+  bool connected = false;
+};
+struct ClusterStatusResult {
+  std::string cluster;
+  std::string version;
+  WallNanos started = 0;
+  GroupTable group_table;
+  std::vector<SessionStatus> sessions;
+  std::uint64_t inodes = 0;
+  std::uint64_t chunk_bytes = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t garbage_chunks = 0;
+  std::uint64_t repair_queue = 0;
+  std::uint32_t replicas = 0;
+  std::uint32_t chunk_size = 0;
+};
+
+using MetaArgs =
+    std::variant<LookupArgs, GetAttrArgs, SetAttrArgs, CreateArgs, SymlinkArgs, ReadlinkArgs,
+                 LinkArgs, UnlinkArgs, RenameArgs, ReadDirArgs, StatFsArgs, SetXattrArgs,
+                 GetXattrArgs, ListXattrArgs, RemoveXattrArgs, OpenArgs, ReleaseArgs,
+                 GetExtentsArgs, CommitArgs, AllocateArgs, SyncArgs, ClusterStatusArgs,
+                 KeepAliveArgs, ReportArgs, SetPolicyArgs>;
+using MetaResult =
+    std::variant<EmptyResult, EntryResult, AttributesResult, ReadlinkResult, RemovedResult,
+                 ReadDirResult, StatFsResult, XattrResult, OpenResult, ExtentsResult,
+                 AllocateResult, ClusterStatusResult, CommitResult>;
+
+// Who asks, as the kernel of the client's machine sees it.
+struct Caller {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+};
+
+// True for what changes the namespace: it gets a sequence number and happens
+// exactly once. (Release, report and keep-alive do not; open does when it truncates.)
+bool is_mutation(const MetaArgs& args);
+
+}  // namespace dfs

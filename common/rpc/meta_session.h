@@ -1,0 +1,80 @@
+// The real MetaClient: one session with the metadata server over one stream.
+//
+// Requests of all callers are combined into frames; answers come in any
+// order. When the connection breaks, the session goes on by itself: it
+// connects again (pausing 50 ms to 1 s between attempts), resumes, and
+// repeats everything unanswered, in order, mutations with the sequences they
+// had, so that each happens once. Callers notice a pause.
+//
+//   * A call that was interrupted or timed out before it was sent never
+//     happens; one that was sent may. If it opened a file, the session
+//     releases it when the answer arrives.
+//   * If the server does not know the session any more (its time ran out), a
+//     new one is made. Mutations that had been sent then fail with
+//     `session_lost`: whether they happened is unknown. All else is sent again.
+//   * A server of another version or cluster ends the session for good: every
+//     call fails with that error.
+//   * With a `held` hook, releases that were unanswered when it was asked are
+//     not repeated: what it lists no longer holds them, and the server starts
+//     from that list.
+//
+// Threads: any. A hook is called on a thread of the connection: it must not
+// call the session (post() is allowed) and must not wait.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/result.h"
+#include "common/rpc/meta_client.h"
+
+namespace dfs {
+
+class MetaSession : public MetaClient {
+ public:
+  struct Options {
+    std::string address;                  // HOST:PORT of the metadata server
+    std::string program;                  // "dfs-mount"
+    std::string host;                     // this machine, for people; empty: its host name
+    std::string place;                    // mount point, or what the program is for
+    std::string cluster;                  // expected cluster id; empty: any
+    // 0: calls wait for ever. Otherwise `timed_out` after this long.
+    std::chrono::milliseconds soft_timeout{0};
+    // connect() tries again for this long before it reports that nobody
+    // answers; 0: one attempt.
+    std::chrono::milliseconds connect_timeout{0};
+    // Something is said to the server at least this often.
+    std::chrono::milliseconds keep_alive_interval{3000};
+    std::size_t unanswered_max = 4096;    // one more caller waits
+
+    // The inodes open here, as often as each is open; asked when a session is
+    // resumed or made anew after a loss.
+    std::function<std::vector<InodeId>()> held;
+    // The session was lost and a new one stands: opens, locks and leases of
+    // the old one are gone.
+    std::function<void(SessionId new_session)> on_new_session;
+    // A newer group table has been taken over.
+    std::function<void(const GroupTablePtr&)> on_group_table;
+  };
+
+  // Returns when the server has welcomed us. `clock` must outlive the session.
+  //   unavailable    "no metadata server answers at 127.0.0.1:7300: Connection refused"
+  //   wrong_version, wrong_cluster   the sentence names both sides'
+  //   invalid        the address is none
+  static Result<std::unique_ptr<MetaSession>> connect(Options options, Clock& clock);
+
+  // The id of the cluster that answered.
+  virtual const std::string& cluster() const = 0;
+  virtual bool connected() const = 0;
+  // Hooks that are known only after connecting; call before the session is
+  // used by several threads.
+  virtual void set_held(std::function<std::vector<InodeId>()> held) = 0;
+  virtual void set_on_new_session(std::function<void(SessionId)> hook) = 0;
+};
+
+}  // namespace dfs

@@ -1,0 +1,92 @@
+// The requests of a MetaSession that have no answer yet, and what of them
+// goes into the next frame. For meta_session.cc only.
+//
+// Invariants:
+//   a sequence is given to a mutation when it is first sent, counting from 1;
+//   answered_through() < every sequence without an answer;
+//   a request is queued or sent, and unanswered, exactly while it is in here.
+//
+// Threads: none of its own; the session locks around it.
+#pragma once
+
+#include <google/protobuf/message_lite.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/rpc/meta_api.h"
+#include "dfs/v1/meta.pb.h"
+
+namespace dfs {
+
+struct PendingRequest {
+  // Encodes `args`. Gets its id when it is added.
+  PendingRequest(const MetaArgs& args, const Caller& caller);
+
+  const bool is_mutation;
+  const bool opens;            // its success holds an inode open
+  const bool is_release;
+  bool posted = false;         // nobody waits for it
+  bool abandoned = false;      // whoever waited has gone
+  bool release_is_stale = false;
+  bool sent = false;           // on some connection, at some time
+  bool queued = false;         // to be sent, or sent again
+  std::uint64_t id = 0;
+  std::uint64_t sequence = 0;
+  std::string encoded;         // a v1::Request; id and sequence are appended
+
+  // The answer: written before `finished`, read after it.
+  v1::Response response;
+  std::optional<Error> failure;  // instead of `response`
+  std::atomic<bool> finished{false};
+};
+using PendingRequestPtr = std::shared_ptr<PendingRequest>;
+
+class PendingRequests {
+ public:
+  std::size_t size() const { return unanswered_.size(); }
+
+  void add(PendingRequestPtr request);
+  // Fills `frame` with what is queued, as much as one frame holds.
+  bool next_frame(grpc::ByteBuffer& frame);
+  // Removes and returns the request that an answer is for; null if there is none.
+  PendingRequestPtr take(std::uint64_t id);
+  // Nobody waits for it any more. Forgets it if it was never sent.
+  void abandon(const PendingRequestPtr& request);
+
+  // The releases here are covered by what the next greeting lists as held.
+  void mark_releases_stale();
+  // A connection stands again and the server knows the session: everything is
+  // queued again, in order; stale releases are returned as done with.
+  std::vector<PendingRequestPtr> resume();
+  // A new session stands: as resume(), but mutations that were sent are
+  // returned as failed, and sequences start at 1.
+  struct Restart {
+    std::vector<PendingRequestPtr> stale;
+    std::vector<PendingRequestPtr> in_doubt;
+  };
+  Restart restart();
+  // Removes all.
+  std::vector<PendingRequestPtr> take_all();
+
+ private:
+  std::uint64_t answered_through() const;
+  void settle_sequence(const PendingRequest& request);
+
+  std::uint64_t next_id_ = 1;
+  std::uint64_t next_sequence_ = 1;
+  std::map<std::uint64_t, PendingRequestPtr> unanswered_;  // by id, that is, in order
+  std::deque<PendingRequestPtr> queue_;                    // of those, what to send
+  std::set<std::uint64_t> open_sequences_;
+};
+
+}  // namespace dfs

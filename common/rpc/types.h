@@ -1,0 +1,110 @@
+// What the programs speak of, in C++: the twins of proto/dfs/v1/types.proto.
+// Plain values; conversion is in convert.h and nowhere else.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+
+namespace dfs {
+
+enum class FileType : std::uint8_t {
+  regular = 1,
+  directory = 2,
+  symlink = 3,
+  fifo = 4,
+  socket = 5,
+  character_device = 6,
+  block_device = 7,
+};
+
+// What stat(2) shows. `mode` holds the permission bits only (07777).
+struct Attributes {
+  InodeId inode;
+  FileType type = FileType::regular;
+  std::uint32_t mode = 0;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::uint32_t nlink = 0;
+  std::uint64_t size = 0;
+  std::uint64_t rdev = 0;
+  WallNanos atime = 0;
+  WallNanos mtime = 0;
+  WallNanos ctime = 0;
+  WallNanos btime = 0;
+  std::uint64_t allocated = 0;    // bytes behind st_blocks
+  std::uint64_t generation = 0;   // with inode: unique forever
+  std::uint64_t change = 0;       // grows with every change of attributes or contents
+  std::uint64_t data_change = 0;  // grows with every change of contents or size
+  std::uint32_t chunk_size = 0;   // regular files: where new data is cut
+  std::uint32_t replicas = 0;     // regular files: copies their policy asks for; 0: not said
+};
+
+// [file_offset, end()) of a file lies at chunk_offset of a chunk.
+struct Extent {
+  std::uint64_t file_offset = 0;
+  std::uint32_t length = 0;
+  ChunkId chunk;
+  std::uint32_t chunk_offset = 0;
+
+  std::uint64_t end() const { return file_offset + length; }
+  friend bool operator==(const Extent&, const Extent&) = default;
+};
+
+struct Entry {
+  std::string name;
+  Attributes attributes;
+  std::uint64_t cookie = 0;  // where a listing goes on after this entry
+};
+
+enum class MemberState : std::uint8_t { active = 1, joining = 2, leaving = 3 };
+
+struct GroupMember {
+  ServerId server;
+  MemberState state = MemberState::active;
+  friend bool operator==(const GroupMember&, const GroupMember&) = default;
+};
+
+struct Group {
+  GroupId group;
+  std::string pool;
+  Epoch epoch;
+  std::vector<GroupMember> members;  // the first one forwards by default
+};
+
+struct ServerInfo {
+  ServerId server;
+  std::string address;       // host:port
+  std::string local_socket;  // unix socket on the server's machine; may be empty
+  std::string machine;       // boot id: equal ids share local sockets
+  bool alive = false;        // as the metadata server sees it
+  std::map<std::string, std::string> labels;
+  std::uint64_t capacity = 0;
+  std::uint64_t available = 0;
+  std::uint64_t chunks = 0;
+};
+
+// Which groups exist and where their members listen. Shared as an immutable
+// snapshot; a newer one has a larger version.
+struct GroupTable {
+  std::uint64_t version = 0;
+  std::map<GroupId, Group> groups;
+  std::map<ServerId, ServerInfo> servers;
+};
+using GroupTablePtr = std::shared_ptr<const GroupTable>;
+
+// The right to create chunks [first, first + count) of one group.
+struct ChunkRange {
+  ChunkId first;
+  std::uint32_t count = 0;
+  std::string capability;
+  WallNanos expires = 0;
+};
+
+}  // namespace dfs
