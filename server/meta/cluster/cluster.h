@@ -1,0 +1,120 @@
+// The storage servers and replica groups of the cluster: who may join, who is
+// alive, where new chunks go, what is to be deleted.
+//
+// Decisions are placement.h's; this keeps their facts. Durable rows (`N`, `P`,
+// `G`) change through the transaction that is handed in. Changes in memory
+// that belong to the batch are kept by keep() or taken back by undo(), as the
+// batch is; what heartbeats say of liveness and space holds regardless.
+//
+// Threads: the core's; no locks. table() may be handed to any thread.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/rpc/cluster_client.h"
+#include "common/rpc/types.h"
+#include "server/meta/cluster/garbage.h"
+#include "server/meta/cluster/node_table.h"
+#include "server/meta/cluster/placement.h"
+#include "server/meta/core/cluster_row.h"
+#include "server/meta/ops/operation.h"
+#include "server/meta/store/transaction.h"
+
+namespace dfs {
+
+struct ClusterOptions {
+  NodeTableOptions nodes;
+  std::chrono::milliseconds heartbeat_interval{3'000};
+  std::size_t servers_max = 1'024;
+};
+
+class Cluster final : public GroupDirectory {
+ public:
+  // `clock` and `row` must outlive the cluster.
+  Cluster(const Clock& clock, ClusterRow& row, ClusterOptions options);
+
+  // What a former process left, at the start.
+  void load(ServerId server, ServerRecord record);
+  void load(GroupId group, GroupRecord record);
+  void loaded();  // everything is
+
+  // A storage server comes, for the first time or again; groups that can be
+  // made now are made.
+  //   wrong_cluster  it belongs to another one, or has an id that this one never gave
+  //   not_permitted  its id belongs to another identity
+  //   invalid        the address or another text is of no use
+  //   overloaded     there are as many servers as the settings allow
+  Result<ServerId> register_server(Transaction& txn, const RegisterArgs& args);
+  // The answer lacks the group table.
+  Result<HeartbeatResult> heartbeat(Transaction& txn, const HeartbeatArgs& args);
+  // Declares dead who has been silent for too long.
+  void expire();
+
+  // Rights to create `args.count` chunks under `policy`.
+  //   unavailable  not enough servers are registered or alive; says how many
+  //   no_space     all that are alive are full
+  // An error leaves no chunk taken; groups that were made on the way are
+  // valid, so the operation is not to be undone for it.
+  Result<AllocateResult> allocate(Transaction& txn, const Policy& policy,
+                                  const AllocateArgs& args);
+
+  // Bytes of all servers divided by `replicas`; `inodes_used` is left alone.
+  StatFsResult space(std::uint32_t replicas) const;
+
+  void keep();
+  void undo();
+
+  // The table as last kept; its version grows with every change.
+  const GroupTablePtr& table() const { return published_; }
+  // The same with the space that servers told since.
+  GroupTable current() const;
+  const NodeTable& nodes() const { return nodes_; }
+  std::chrono::milliseconds heartbeat_interval() const { return options_.heartbeat_interval; }
+  // Garbage rows that the batch which runs has shortened, not made.
+  std::size_t garbage_shortened() const { return garbage_shortened_; }
+
+  bool knows(GroupId group) const override { return groups_.contains(group); }
+  std::vector<ServerId> members_of(GroupId group) const override;
+
+ private:
+  // What groups_ keeps of a row; the next chunk is the row's alone.
+  struct KnownGroup {
+    Group group;
+    std::uint32_t replicas = 0;
+  };
+  struct PendingServer {
+    ServerInfo info;
+    std::string identity;
+  };
+
+  Result<ServerId> id_for(const RegisterArgs& args) const;  // 0: a new one
+  void make_groups(Transaction& txn, std::uint32_t replicas);
+  std::vector<PlacementServer> placement_servers() const;
+  std::vector<GroupFacts> facts(std::uint32_t replicas, const AllocateArgs& args) const;
+  Error too_few_servers(std::uint32_t replicas) const;
+  void table_changed();
+  void note_problems(const HeartbeatArgs& args);
+
+  const Clock& clock_;
+  ClusterRow& row_;
+  const ClusterOptions options_;
+  NodeTable nodes_;
+  std::map<GroupId, KnownGroup> groups_;
+  GarbageCollector garbage_;
+  std::map<ServerId, std::vector<std::string>> problems_;  // as last told
+  std::uint64_t turn_ = 0;  // of allocations
+
+  std::vector<PendingServer> pending_servers_;  // of the batch that runs
+  std::vector<GroupId> pending_groups_;
+  std::size_t garbage_shortened_ = 0;
+  bool unpublished_ = false;  // the table differs from `published_`
+  GroupTablePtr published_;
+};
+
+}  // namespace dfs

@@ -1,0 +1,68 @@
+#include "server/meta/cluster/cluster_jobs.h"
+
+#include <utility>
+
+#include "common/base/log.h"
+
+namespace dfs {
+namespace {
+
+class RegisterJob final : public CoreJob {
+ public:
+  RegisterJob(RegisterArgs args, RegisterReply reply)
+      : args_(std::move(args)), reply_(std::move(reply)) {}
+
+  Result<void> change(CoreState& state) override {
+    server_ = TRY(state.cluster.register_server(state.txn, args_));
+    return {};
+  }
+  void finish(CoreState* state, Result<void> committed) override {
+    if (!committed) {
+      log_warn("cluster", "refused a storage server: {}", committed.error().to_string());
+      return reply_(fail(std::move(committed).error()));
+    }
+    reply_(RegisterResult{.cluster = state->row.record().cluster,
+                          .server = server_,
+                          .heartbeat_interval = state->cluster.heartbeat_interval(),
+                          .group_table = *state->cluster.table()});
+  }
+
+ private:
+  const RegisterArgs args_;
+  const RegisterReply reply_;
+  ServerId server_;
+};
+
+class HeartbeatJob final : public CoreJob {
+ public:
+  HeartbeatJob(HeartbeatArgs args, HeartbeatReply reply)
+      : args_(std::move(args)), reply_(std::move(reply)) {}
+
+  Result<void> change(CoreState& state) override {
+    result_ = TRY(state.cluster.heartbeat(state.txn, args_));
+    return {};
+  }
+  void finish(CoreState* state, Result<void> committed) override {
+    if (!committed) return reply_(fail(std::move(committed).error()));
+    const GroupTablePtr& table = state->cluster.table();
+    if (table->version > args_.group_table_version) result_.group_table = *table;
+    reply_(std::move(result_));
+  }
+
+ private:
+  const HeartbeatArgs args_;
+  const HeartbeatReply reply_;
+  HeartbeatResult result_;
+};
+
+}  // namespace
+
+std::unique_ptr<CoreJob> make_register_job(RegisterArgs args, RegisterReply reply) {
+  return std::make_unique<RegisterJob>(std::move(args), std::move(reply));
+}
+
+std::unique_ptr<CoreJob> make_heartbeat_job(HeartbeatArgs args, HeartbeatReply reply) {
+  return std::make_unique<HeartbeatJob>(std::move(args), std::move(reply));
+}
+
+}  // namespace dfs

@@ -1,0 +1,65 @@
+#include "server/meta/core/cluster_row.h"
+
+namespace dfs {
+namespace {
+
+// The id to give now; `next` moves on.
+template <typename Id>
+Id take_next(Id& next) {
+  const Id id = next;
+  next = Id{static_cast<typename Id::Value>(id.value() + 1)};
+  return id;
+}
+
+}  // namespace
+
+InodeName ClusterRow::next_inode() {
+  changed_ = true;
+  return {take_next(record_.next_inode), ++record_.generation};
+}
+
+ServerId ClusterRow::next_server() {
+  changed_ = true;
+  return take_next(record_.next_server);
+}
+
+GroupId ClusterRow::next_group() {
+  changed_ = true;
+  return take_next(record_.next_group);
+}
+
+SessionId ClusterRow::next_session() {
+  changed_ = true;
+  return take_next(record_.next_session);
+}
+
+void ClusterRow::bump_group_table_version() {
+  changed_ = true;
+  ++record_.group_table_version;
+}
+
+void ClusterRow::write_to(Transaction& txn) {
+  if (!changed_ && totals_ == totals_of(stored_)) return;
+  record_.inodes = totals_.inodes;
+  record_.chunks = totals_.chunks;
+  record_.chunk_bytes = totals_.chunk_bytes;
+  txn.put<tables::Cluster>(ClusterKey{}, record_);
+}
+
+void ClusterRow::keep() {
+  if (!changed_ && totals_ == totals_of(stored_)) return;
+  stored_ = record_;
+  changed_ = false;
+}
+
+void ClusterRow::undo() {
+  const InodeId next_inode = record_.next_inode;
+  const std::uint64_t generation = record_.generation;
+  record_ = stored_;
+  record_.next_inode = next_inode;
+  record_.generation = generation;
+  totals_ = totals_of(stored_);
+  changed_ = false;
+}
+
+}  // namespace dfs

@@ -1,0 +1,48 @@
+// The one row "cluster": counters and totals that many operations change,
+// kept in memory and written at most once a batch.
+//
+// Threads: the core's; no locks.
+#pragma once
+
+#include "server/meta/ops/operation.h"
+#include "server/meta/store/records.h"
+#include "server/meta/store/transaction.h"
+
+namespace dfs {
+
+class ClusterRow final : public IdSource {
+ public:
+  explicit ClusterRow(ClusterRecord stored)
+      : record_(std::move(stored)), stored_(record_), totals_(totals_of(record_)) {}
+
+  const ClusterRecord& record() const { return record_; }
+  Totals& totals() { return totals_; }
+  const Totals& totals() const { return totals_; }
+  Policy default_policy() const { return {record_.replicas, record_.chunk_size}; }
+
+  InodeName next_inode() override;
+  ServerId next_server();
+  GroupId next_group();
+  SessionId next_session();
+  void bump_group_table_version();
+
+  // Adds the row to `txn` if it changed since it was last stored.
+  void write_to(Transaction& txn);
+  // The batch that write_to() added to is in the log.
+  void keep();
+  // It is not: back to what is stored. Inode names are not given twice even
+  // so, because nobody knows how far a failed write has got.
+  void undo();
+
+ private:
+  static Totals totals_of(const ClusterRecord& record) {
+    return {record.inodes, record.chunks, record.chunk_bytes};
+  }
+
+  ClusterRecord record_;
+  ClusterRecord stored_;
+  Totals totals_;
+  bool changed_ = false;  // of record_, totals aside
+};
+
+}  // namespace dfs

@@ -1,0 +1,21 @@
+// Work for the core that is not a request of a session. Runs alone: its
+// changes are a batch of their own.
+#pragma once
+
+#include "common/base/result.h"
+#include "server/meta/core/core_state.h"
+
+namespace dfs {
+
+class CoreJob {
+ public:
+  virtual ~CoreJob() = default;
+  // Changes state.txn. After an error nothing is committed.
+  virtual Result<void> change(CoreState& state) = 0;
+  // Once, with the error of change() or of the commit if there was one; in
+  // the core again, so that memory follows what is durable before anything
+  // else runs. Never blocks. `state` is null if the core has stopped.
+  virtual void finish(CoreState* state, Result<void> committed) = 0;
+};
+
+}  // namespace dfs

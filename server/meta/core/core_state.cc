@@ -1,0 +1,127 @@
+#include "server/meta/core/core_state.h"
+
+#include <utility>
+
+#include "server/meta/core/cluster_format.h"
+
+namespace dfs {
+namespace {
+
+// For purging what is known to be held by nobody: no benefit of the doubt.
+class NothingHeld final : public HeldInodes {
+ public:
+  bool is_held(InodeId) const override { return false; }
+};
+const NothingHeld kNothingHeld;
+
+template <typename Table>
+Result<std::uint64_t> count_rows(const KvStore& store) {
+  std::uint64_t count = 0;
+  const auto cursor = store.cursor();
+  const std::string_view prefix(&Table::kPrefix, 1);
+  for (cursor->seek(prefix); cursor->valid() && cursor->key().starts_with(prefix); cursor->next())
+    ++count;
+  TRY(cursor->status());
+  return count;
+}
+
+}  // namespace
+
+CoreState::CoreState(const MetaConfig& config_of, const Clock& clock_of, KvStore& store,
+                     ClusterRecord record)
+    : config(config_of),
+      clock(clock_of),
+      started(clock_of.wall()),
+      row(std::move(record)),
+      sessions(clock, orphans,
+               {.timeout = config.session_timeout,
+                .orphan_grace = config.orphan_grace,
+                .restart_grace = config.restart_grace,
+                .held_max = config.held_max}),
+      cluster(clock, row,
+              {.nodes = {.silence_max = config.server_silence_max},
+               .heartbeat_interval = config.heartbeat_interval,
+               .servers_max = config.servers_max}),
+      cache({.inode_bytes_max = static_cast<std::size_t>(config.inode_cache_bytes),
+             .dirent_bytes_max = static_cast<std::size_t>(config.name_cache_bytes)}),
+      txn(store, cache) {}
+
+Result<std::unique_ptr<CoreState>> CoreState::load(const MetaConfig& config, const Clock& clock,
+                                                   KvStore& store) {
+  ClusterRecord record = TRY(open_cluster(store, config, clock));
+  std::unique_ptr<CoreState> state(new CoreState(config, clock, store, std::move(record)));
+  TRY(state->read_tables(store));
+  return state;
+}
+
+Result<void> CoreState::read_tables(const KvStore& store) {
+  TRY(for_each_row<tables::Servers>(store, [&](ServerId id, ServerRecord&& record) -> Result<void> {
+    cluster.load(id, std::move(record));
+    return {};
+  }));
+  TRY(for_each_row<tables::Groups>(store, [&](GroupId id, GroupRecord&& record) -> Result<void> {
+    cluster.load(id, std::move(record));
+    return {};
+  }));
+  cluster.loaded();
+  TRY(for_each_row<tables::Sessions>(
+      store, [&](SessionId id, SessionRecord&& record) -> Result<void> {
+        sessions.load(id, std::move(record));
+        return {};
+      }));
+  const SteadyTime due = sessions.all().empty() ? clock.now() : sessions.orphan_due();
+  TRY(for_each_row<tables::Orphans>(store, [&](InodeId id, OrphanRecord&&) -> Result<void> {
+    orphans.add(id, due);
+    return {};
+  }));
+  counts.garbage = TRY(count_rows<tables::Garbage>(store));
+  counts.missing = TRY(count_rows<tables::Missing>(store));
+  return {};
+}
+
+OperationContext CoreState::context(Caller caller, SessionId session) {
+  return {.caller = caller,
+          .session = session,
+          .now = clock.wall(),
+          .held = sessions,
+          .groups = cluster,
+          .defaults = row.default_policy(),
+          .ids = row,
+          .totals = row.totals(),
+          .unfinished = unfinished_};
+}
+
+OperationContext CoreState::purge_context() {
+  return {.caller = {},
+          .session = {},
+          .now = clock.wall(),
+          .held = kNothingHeld,
+          .groups = cluster,
+          .defaults = row.default_policy(),
+          .ids = row,
+          .totals = row.totals(),
+          .unfinished = unfinished_};
+}
+
+void CoreState::keep(const KvBatch& batch) {
+  for (const KvBatch::Change& change : batch.changes()) {
+    const bool put = change.kind == KvBatch::Change::Kind::put;
+    if (change.key.front() == tables::Garbage::kPrefix) counts.garbage += put ? 1 : -1;
+    if (change.key.front() == tables::Missing::kPrefix) counts.missing += put ? 1 : -1;
+  }
+  counts.garbage -= static_cast<std::int64_t>(cluster.garbage_shortened());
+  row.keep();
+  sessions.keep();
+  cluster.keep();
+  if (unfinished_.empty()) return;
+  for (const InodeId inode : std::exchange(unfinished_, {})) orphans.add(inode, clock.now());
+}
+
+void CoreState::undo() {
+  row.undo();
+  sessions.keep();
+  cluster.undo();
+  unfinished_.clear();
+}
+
+}  // namespace dfs

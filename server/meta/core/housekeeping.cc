@@ -1,0 +1,102 @@
+#include "server/meta/core/housekeeping.h"
+
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/base/log.h"
+
+namespace dfs {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kSliceTime = 3ms;
+constexpr std::size_t kOrphansPerSlice = 256;
+constexpr std::size_t kReplyRowsPerSlice = 4'096;
+// After a slice whose batch was refused (a full disk), orphans wait this long.
+constexpr auto kRetryDelay = 1s;
+
+class HousekeepingJob final : public CoreJob {
+ public:
+  explicit HousekeepingJob(bool* more) : more_(more) {}
+
+  Result<void> change(CoreState& state) override {
+    state.cluster.expire();
+    TRY(end_session(state));
+    purge_orphans(state);
+    return {};
+  }
+
+  void finish(CoreState* state, Result<void> committed) override {
+    *more_ = false;
+    if (state == nullptr) return;
+    const SteadyTime now = state->clock.now();
+    if (!committed) {
+      for (const InodeId inode : purged_) state->orphans.add(inode, now + kRetryDelay);
+      for (const InodeId inode : unfinished_) state->orphans.add(inode, now + kRetryDelay);
+      return;
+    }
+    for (const InodeId inode : purged_) state->orphans.forget(inode);
+    for (const InodeId inode : unfinished_) state->orphans.add(inode, now);
+    if (ended_) {
+      log_info("sessions", "session {} has ended", ended_->value());
+      state->sessions.remove(*ended_);
+    }
+    *more_ = slice_full_ || !unfinished_.empty() || ending_;
+  }
+
+ private:
+  Result<void> end_session(CoreState& state) {
+    const std::optional<SessionId> id = state.sessions.next_to_end();
+    if (!id) return {};
+    ending_ = true;
+    const auto rows = TRY(state.txn.rows<tables::Replies>(
+        {*id, Sequence{}}, {SessionId{id->value() + 1}, Sequence{}}, kReplyRowsPerSlice));
+    for (const auto& row : rows) state.txn.erase<tables::Replies>(row.key);
+    const bool all_released = state.sessions.release_some(*id);
+    if (!all_released || rows.size() == kReplyRowsPerSlice) return {};
+    state.txn.erase<tables::Sessions>(*id);
+    ended_ = id;
+    return {};
+  }
+
+  void purge_orphans(CoreState& state) {
+    const SteadyTime start = state.clock.now();
+    for (std::size_t count = 0; count < kOrphansPerSlice; ++count) {
+      const std::optional<InodeId> inode = state.orphans.take_due(start);
+      if (!inode) return;
+      if (state.sessions.is_open(*inode)) continue;
+      const Result<Purge> purged = purge_orphan(state.txn, state.purge_context(), *inode);
+      if (!purged) {
+        // Its rows do not hold; it stays in its table, and others go on.
+        log_error("core", "inode {} without names cannot be purged: {}", inode->value(),
+                  purged.error().to_string());
+        purged_.push_back(*inode);
+      } else if (*purged == Purge::more) {
+        unfinished_.push_back(*inode);
+        return;
+      } else {
+        purged_.push_back(*inode);
+      }
+      if (state.clock.now() - start > kSliceTime) break;
+    }
+    slice_full_ = true;
+  }
+
+  bool* const more_;
+  bool ending_ = false;
+  bool slice_full_ = false;
+  std::optional<SessionId> ended_;
+  std::vector<InodeId> purged_;      // nothing is left to do for them
+  std::vector<InodeId> unfinished_;
+};
+
+}  // namespace
+
+std::unique_ptr<CoreJob> make_housekeeping_job(bool* more) {
+  return std::make_unique<HousekeepingJob>(more);
+}
+
+}  // namespace dfs

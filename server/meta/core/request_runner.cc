@@ -1,0 +1,171 @@
+#include "server/meta/core/request_runner.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/base/log.h"
+#include "common/base/process.h"
+#include "server/meta/core/reply_codec.h"
+
+namespace dfs {
+namespace {
+
+constexpr std::size_t kPrunedAtOnceMax = 2'048;
+constexpr auto kReportLogInterval = std::chrono::seconds{1};
+
+// In the order of MetaArgs.
+constexpr std::array kKinds = {
+    "lookup",      "get_attr",  "set_attr",  "create",     "symlink",       "readlink",  "link",
+    "unlink",      "rename",    "read_dir",  "stat_fs",    "set_xattr",     "get_xattr", "list_xattr",
+    "remove_xattr", "open",     "release",   "get_extents", "commit",       "allocate",  "sync",
+    "cluster_status", "keep_alive", "report", "set_policy"};
+static_assert(kKinds.size() == std::variant_size_v<MetaArgs>);
+
+bool wants_sync(const MetaArgs& args) {
+  if (const auto* commit = std::get_if<CommitArgs>(&args)) return commit->sync;
+  return std::holds_alternative<SyncArgs>(args);
+}
+
+bool opens(const MetaArgs& args) {
+  if (const auto* create = std::get_if<CreateArgs>(&args)) return create->open;
+  return std::holds_alternative<OpenArgs>(args);
+}
+
+}  // namespace
+
+RequestRunner::RequestRunner(CoreState& state)
+    : state_(state),
+      repeats_(metrics().counter("dfs_meta_repeats_total",
+                                 "Mutations answered from the stored reply.")),
+      reports_(metrics().counter("dfs_meta_reports_total", "Problems that clients reported.")) {
+  for (const char* kind : kKinds)
+    requests_.push_back(&metrics().counter("dfs_meta_requests_total", "Requests of sessions.",
+                                           {{"kind", kind}}));
+}
+
+Outcome RequestRunner::run(Session& session, const CoreRequest& request) {
+  requests_[request.args.index()]->add();
+  state_.sessions.set_current(&session);
+  if (is_mutation(request.args)) return run_mutation(session, request);
+  return {dispatch(session, request), wants_sync(request.args)};
+}
+
+Outcome RequestRunner::run_mutation(Session& session, const CoreRequest& request) {
+  if (request.sequence == Sequence{})
+    return {fail(Errc::bad_message, "a mutation without a sequence number")};
+  if (session.replies.contains(request.sequence)) {
+    repeats_.add();
+    return {repeat(session, request), wants_sync(request.args)};
+  }
+  if (request.sequence <= session.replies.answered_through())
+    return {fail(Errc::bad_message, "a mutation comes again whose answer was acknowledged")};
+  if (session.replies.size() >= kRepliesKeptMax) prune_replies(session);
+  if (session.replies.size() >= kRepliesKeptMax)
+    return {fail(Errc::overloaded, "too many answers are not acknowledged")};
+
+  Result<MetaResult> result = dispatch(session, request);
+  // A failed one left nothing, so its repeat may as well run anew.
+  if (result) {
+    state_.txn.put<tables::Replies>({session.id, request.sequence}, {encode_reply(*result)});
+    state_.sessions.reply_stored(session, request.sequence);
+  }
+  return {std::move(result), wants_sync(request.args)};
+}
+
+Result<MetaResult> RequestRunner::repeat(Session& session, const CoreRequest& request) {
+  const ReplyRecord* kept =
+      TRY(state_.txn.find<tables::Replies>(ReplyKey{session.id, request.sequence}));
+  if (kept == nullptr) return fail(Errc::internal, "a reply that was stored is gone");
+  MetaResult result = TRY(decode_reply(kept->bytes));
+  // The session did not know that it held this when it came back.
+  if (const auto* opened = std::get_if<OpenResult>(&result); opened != nullptr && opens(request.args))
+    state_.sessions.hold(session, opened->attributes.inode);
+  return result;
+}
+
+Result<MetaResult> RequestRunner::dispatch(Session& session, const CoreRequest& request) {
+  const MetaArgs& args = request.args;
+  if (const auto* release = std::get_if<ReleaseArgs>(&args)) {
+    state_.sessions.release(session, release->inode, release->count);
+    return EmptyResult{};
+  }
+  if (const auto* wanted = std::get_if<AllocateArgs>(&args))
+    return allocate(session, request, *wanted);
+  if (std::holds_alternative<SyncArgs>(args) || std::holds_alternative<KeepAliveArgs>(args))
+    return EmptyResult{};
+  if (std::holds_alternative<StatFsArgs>(args)) {
+    StatFsResult space = state_.cluster.space(state_.row.record().replicas);
+    space.inodes_used = state_.row.totals().inodes;
+    return space;
+  }
+  if (std::holds_alternative<ClusterStatusArgs>(args)) return cluster_status();
+  if (const auto* problem = std::get_if<ReportArgs>(&args)) {
+    report(session, *problem);
+    return EmptyResult{};
+  }
+
+  const bool hold = opens(args);
+  if (hold) TRY(state_.sessions.check_may_hold(session));
+  Result<MetaResult> result =
+      execute(state_.txn, state_.context(request.caller, session.id), args);
+  if (hold && result)
+    if (const auto* opened = std::get_if<OpenResult>(&*result))
+      state_.sessions.hold(session, opened->attributes.inode);
+  return result;
+}
+
+Result<MetaResult> RequestRunner::allocate(Session& session, const CoreRequest& request,
+                                           const AllocateArgs& args) {
+  state_.txn.begin_operation();
+  const Policy policy = TRY(effective_policy(
+      state_.txn, state_.context(request.caller, session.id), args.inode));
+  return TRY(state_.cluster.allocate(state_.txn, policy, args));
+}
+
+ClusterStatusResult RequestRunner::cluster_status() const {
+  const ClusterRecord& record = state_.row.record();
+  const Totals& totals = state_.row.totals();
+  ClusterStatusResult status;
+  status.cluster = record.cluster;
+  status.version = version();
+  status.started = state_.started;
+  status.group_table = state_.cluster.current();
+  for (const auto& [id, session] : state_.sessions.all()) {
+    status.sessions.push_back({id, session->record.program, session->record.host,
+                               session->record.place, session->record.process,
+                               session->held.size(), session->record.since,
+                               session->sink != nullptr});
+  }
+  status.inodes = totals.inodes;
+  status.chunk_bytes = totals.chunk_bytes;
+  status.chunks = totals.chunks;
+  status.garbage_chunks = static_cast<std::uint64_t>(std::max<std::int64_t>(state_.counts.garbage, 0));
+  status.repair_queue = static_cast<std::uint64_t>(std::max<std::int64_t>(state_.counts.missing, 0));
+  status.replicas = record.replicas;
+  status.chunk_size = record.chunk_size;
+  return status;
+}
+
+void RequestRunner::report(const Session& session, const ReportArgs& args) {
+  reports_.add();
+  // A failing disk makes thousands of these; the counter has them all.
+  const SteadyTime now = state_.clock.now();
+  if (now - last_report_logged_ < kReportLogInterval) return;
+  last_report_logged_ = now;
+  log_warn("core", "{} on {} reports chunk {} on storage server {}: {}", session.record.program,
+           session.record.host, to_string(args.chunk), args.server.value(),
+           args.problem.to_string());
+}
+
+void RequestRunner::prune_replies(Session& session) {
+  for (const Sequence sequence : session.replies.acknowledged(kPrunedAtOnceMax)) {
+    state_.txn.erase<tables::Replies>({session.id, sequence});
+    state_.sessions.reply_erased(session, sequence);
+  }
+}
+
+}  // namespace dfs

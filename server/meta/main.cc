@@ -1,0 +1,69 @@
+// dfs-meta: the metadata server.
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/base/config_file.h"
+#include "common/rpc/channels.h"
+#include "server/daemon/daemon.h"
+#include "server/meta/meta_server.h"
+
+namespace dfs {
+namespace {
+
+// What the command line says; it wins over the file.
+struct CommandLine {
+  DaemonOptions daemon;
+  std::optional<std::string> data;
+  std::optional<std::string> listen;
+  std::optional<std::uint32_t> replicas;
+  std::optional<std::string> chunk_size;
+};
+
+void add_options(CLI::App& app, CommandLine& line) {
+  app.add_option("--data", line.data, "Directory of all data; an empty one becomes a new cluster");
+  app.add_option("--listen", line.listen, "HOST:PORT to listen on (127.0.0.1:7300)");
+  app.add_option("--replicas", line.replicas, "New cluster: copies of each chunk, 1 to 16 (3)");
+  app.add_option("--chunk-size", line.chunk_size,
+                 "New cluster: largest chunk, such as 8MiB (8MiB; at most 64MiB)");
+  add_daemon_options(app, line.daemon);
+}
+
+Result<MetaConfig> configuration(const CommandLine& line) {
+  MetaConfig config;
+  ConfigFile file = TRY(ConfigFile::load(line.daemon.config, "DFS_META"));
+  TRY(config.read(file));
+  TRY(file.finish());
+  if (line.data) config.data_directory = *line.data;
+  if (line.listen) config.listen_address = *line.listen;
+  if (line.replicas) config.replicas = *line.replicas;
+  if (line.chunk_size) config.chunk_size = TRY(parse_size(*line.chunk_size));
+  TRY(config.validate());
+  return config;
+}
+
+Result<void> run(const CommandLine& line) {
+  MetaConfig config = TRY(configuration(line));
+  prepare_grpc();
+  std::unique_ptr<Daemon> daemon = TRY(Daemon::start("dfs-meta", line.daemon));
+  std::unique_ptr<MetaServer> server = TRY(MetaServer::start(std::move(config)));
+  daemon->on_stop("metadata server", [&server] { server->stop(); });
+  TRY(daemon->announce_ready());
+  daemon->wait_for_stop();
+  daemon->stop();
+  return {};
+}
+
+}  // namespace
+}  // namespace dfs
+
+int main(int argc, char** argv) {
+  CLI::App app("The metadata server of dfs: names, placement, sessions.");
+  dfs::CommandLine line;
+  dfs::add_options(app, line);
+  if (const auto code = dfs::parse_command_line(app, argc, argv)) return *code;
+  const auto done = dfs::run(line);
+  return done ? 0 : dfs::report_and_exit_code(done.error());
+}

@@ -1,0 +1,58 @@
+// The settings of a metadata server.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "common/base/config_file.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+
+namespace dfs {
+
+inline constexpr std::uint32_t kReplicasDefault = 3;
+inline constexpr std::uint32_t kReplicasMax = 16;
+inline constexpr std::uint32_t kChunkSizeMin = kBlockSize;
+
+struct MetaConfig {
+  std::filesystem::path data_directory;  // required
+  std::string listen_address = "127.0.0.1:7300";  // a unix socket stands beside it
+
+  // Of a new cluster; unset: 3 and 8 MiB. A cluster that exists is never
+  // changed by these: other values are refused (`dfs` sets policies).
+  std::optional<std::uint32_t> replicas;
+  std::optional<std::uint64_t> chunk_size;  // bytes, a multiple of kBlockSize
+
+  std::uint64_t block_cache_bytes = 128 * MiB;  // rows as RocksDB has them
+  std::uint64_t inode_cache_bytes = 96 * MiB;   // decoded, about 300,000 inodes
+  std::uint64_t name_cache_bytes = 64 * MiB;    // decoded, about 400,000 names
+
+  std::size_t queue_max = 16'384;       // requests waiting for the core; more are `overloaded`
+  std::size_t batch_max = 256;          // requests that are committed together
+  std::size_t outstanding_max = 4'096;  // requests of one session without an answer
+  std::size_t sessions_max = 4'096;
+  std::size_t servers_max = 1'024;
+  std::size_t held_max = 1'000'000;     // inodes that one session holds open
+
+  // What power loss may take from the end of what was not fsynced.
+  std::chrono::milliseconds sync_interval{500};
+  std::chrono::milliseconds heartbeat_interval{3'000};
+  std::chrono::milliseconds server_silence_max{30'000};  // then it counts as dead
+  std::chrono::milliseconds session_timeout{60'000};     // disconnected for longer: ended
+  // An inode without names is kept this long although nobody said that it is
+  // open: another session's open may be on its way.
+  std::chrono::milliseconds orphan_grace{3'000};
+  // The same after a start, when sessions have yet to come back.
+  std::chrono::milliseconds restart_grace{30'000};
+
+  // Names the first thing wrong, in words an operator can act on.
+  Result<void> validate() const;
+  // Reads what `file` sets over the defaults.
+  Result<void> read(ConfigFile& file);
+};
+
+}  // namespace dfs

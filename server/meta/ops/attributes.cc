@@ -1,0 +1,55 @@
+// get_attr and set_attr.
+#include "server/meta/ops/extent_map.h"
+#include "server/meta/ops/inodes.h"
+#include "server/meta/ops/operations.h"
+
+namespace dfs::ops {
+namespace {
+
+Result<void> check_size(const InodeRecord& record, std::uint64_t size) {
+  if (record.is_directory()) return fail(Errc::is_directory);
+  if (!record.is_regular()) return fail(Errc::invalid, "only a regular file has a size to set");
+  if (size > kFileSizeMax) return fail(Errc::file_too_big);
+  return {};
+}
+
+void set_owner_and_mode(InodeRecord& record, const Caller& caller, const SetAttrArgs& args) {
+  const bool changes_owner = args.uid || args.gid;
+  if (args.uid) record.uid = *args.uid;
+  if (args.gid) record.gid = *args.gid;
+  if (args.mode)
+    record.mode = *args.mode & kModeBits;
+  else if (args.clear_set_id || (changes_owner && caller.uid != 0))
+    clear_set_id_bits(record);
+}
+
+}  // namespace
+
+Result<AttributesResult> get_attr(Transaction& txn, const OperationContext& context,
+                                  const GetAttrArgs& args) {
+  const InodeRecord* record = TRY(find_inode(txn, context, args.inode));
+  return AttributesResult{attributes_of(args.inode, *record)};
+}
+
+Result<AttributesResult> set_attr(Transaction& txn, const OperationContext& context,
+                                  const SetAttrArgs& args) {
+  InodeRecord* record = TRY(edit_inode(txn, context, args.inode));
+  if (args.size) {
+    TRY(check_size(*record, *args.size));
+    if (*args.size != record->size) {
+      TRY(resize(txn, context, args.inode, *record, *args.size));
+      ++record->data_change;
+    }
+    record->mtime = context.now;
+  }
+  set_owner_and_mode(*record, context.caller, args);
+  if (args.atime_now) record->atime = context.now;
+  if (args.mtime_now) record->mtime = context.now;
+  if (args.atime) record->atime = *args.atime;
+  if (args.mtime) record->mtime = *args.mtime;
+  attributes_changed(*record, context.now);
+  if (args.ctime) record->ctime = *args.ctime;
+  return AttributesResult{attributes_of(args.inode, *record)};
+}
+
+}  // namespace dfs::ops

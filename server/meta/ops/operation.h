@@ -1,0 +1,115 @@
+// The operations on names, attributes and contents: what the core runs.
+//
+// Each is a free function of (transaction, context, arguments): no threads, no
+// clock, no state of its own. This header is what the core needs; the single
+// operations are in ops/operations.h.
+//
+// Threads: one, the core's.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/rpc/meta_api.h"
+#include "server/meta/store/transaction.h"
+
+namespace dfs {
+
+// Which inodes sessions hold open.
+class HeldInodes {
+ public:
+  virtual ~HeldInodes() = default;
+  // Held by any session, or perhaps held by one that is still away. While it
+  // is, an inode's contents outlive its last name.
+  virtual bool is_held(InodeId inode) const = 0;
+};
+
+// Where the chunks of a group are.
+class GroupDirectory {
+ public:
+  virtual ~GroupDirectory() = default;
+  virtual bool knows(GroupId group) const = 0;
+  // All members, whatever their state; empty for an unknown group.
+  virtual std::vector<ServerId> members_of(GroupId group) const = 0;
+};
+
+struct InodeName {
+  InodeId inode;
+  std::uint64_t generation = 0;
+};
+// Names for new inodes, from memory. What it has handed out must never be
+// handed out again, after a crash neither.
+class IdSource {
+ public:
+  virtual ~IdSource() = default;
+  virtual InodeName next_inode() = 0;
+};
+
+// How new data is kept.
+struct Policy {
+  std::uint32_t replicas = 1;
+  std::uint32_t chunk_size = kChunkSizeDefault;
+};
+
+// Changed by operations; whoever commits the batch keeps them (ClusterRecord).
+struct Totals {
+  std::uint64_t inodes = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t chunk_bytes = 0;  // one copy of each
+  friend bool operator==(const Totals&, const Totals&) = default;
+};
+
+struct OperationContext {
+  Caller caller;
+  SessionId session;
+  WallNanos now = 0;
+  const HeldInodes& held;
+  const GroupDirectory& groups;
+  Policy defaults;  // where no directory up to the root says anything
+  IdSource& ids;
+  Totals& totals;
+  // Orphans that nobody holds and that have too much to purge in one go are
+  // added here: call purge_orphan() on them in later batches.
+  std::vector<InodeId>& unfinished;
+};
+
+// Runs one operation: begins it in `txn`, and undoes it there and in
+// context.totals if it fails, so that a failed one leaves nothing (inode ids
+// aside). Rows that are added to `txn` afterwards (a reply) belong to the same
+// operation.
+//
+// Runs: lookup, get_attr, set_attr, create, symlink, readlink, link, unlink,
+// rename, read_dir, xattrs, open, get_extents, commit, set_policy.
+// Holding and releasing what is opened is the core's.
+//   internal     an operation that is not among these
+//   stale        an inode in the arguments is gone
+//   io, corrupt  the store
+//   others       as each operation says (operations.h)
+Result<MetaResult> execute(Transaction& txn, const OperationContext& context,
+                           const MetaArgs& args);
+
+enum class Purge { done, more };
+
+// For an inode in the table Orphans that nobody holds any more: makes garbage
+// of its chunks and removes it. Removes at most kPurgeExtentsMax extents a
+// call; `more`: call again, in this batch or a later one. `done` also if there
+// is no such orphan. Begins and, on error, undoes an operation as execute() does.
+Result<Purge> purge_orphan(Transaction& txn, const OperationContext& context, InodeId inode);
+
+inline constexpr std::size_t kPurgeExtentsMax = 4096;
+
+// The policy that holds for new data of `inode` (a file or a directory): its
+// own, or that of the nearest directory above that has one, or the defaults;
+// for replicas and chunk_size each. `stale` if it is gone.
+Result<Policy> effective_policy(Transaction& txn, const OperationContext& context, InodeId inode);
+
+// The root directory of a new file system, mode 0755. Counted in totals.
+void make_root(Transaction& txn, const OperationContext& context);
+
+// What clients see of an inode.
+Attributes attributes_of(InodeId inode, const InodeRecord& record);
+
+}  // namespace dfs

@@ -1,0 +1,121 @@
+// Every operation on the namespace and on contents, one function each.
+// execute() (operation.h) dispatches to them; they neither begin nor undo the
+// operation in the transaction, so on an error what they changed must be
+// undone by the caller.
+//
+// Permissions are the kernel's to check (the mounts use default_permissions);
+// only set_policy, which no kernel knows, checks its caller here.
+//
+// Errors of all: `stale` when an inode in the arguments is gone, `io` and
+// `corrupt` from the store. Of all that take a new name: `invalid` (empty, or
+// with '/' or NUL), `name_too_long` (over kNameMax bytes), `not_directory`
+// (the parent is none), `not_found` (the parent has been removed).
+#pragma once
+
+#include "server/meta/ops/operation.h"
+
+namespace dfs::ops {
+
+// "." is the directory itself, ".." its parent.
+//   not_found  there is no such name
+Result<EntryResult> lookup(Transaction& txn, const OperationContext& context,
+                           const LookupArgs& args);
+
+// Answers with OpenResult if args.open, else with EntryResult. A regular file
+// that exists and may exist is opened as it is (and truncated if asked).
+//   exists          exclusive, or something else than a regular file has the name
+//   is_directory    a directory has it
+//   too_many_links  the parent cannot have another subdirectory
+//   invalid         a type that create() does not make, or `open` of a special file
+Result<MetaResult> create(Transaction& txn, const OperationContext& context,
+                          const CreateArgs& args);
+
+//   exists, not_found (empty target), name_too_long (target over kSymlinkMax)
+Result<EntryResult> symlink(Transaction& txn, const OperationContext& context,
+                            const SymlinkArgs& args);
+//   invalid  not a symlink
+Result<ReadlinkResult> readlink(Transaction& txn, const OperationContext& context,
+                                const ReadlinkArgs& args);
+
+//   exists, not_permitted (a directory), not_found (it has no name any more),
+//   too_many_links
+Result<EntryResult> link(Transaction& txn, const OperationContext& context, const LinkArgs& args);
+
+// unlink, or rmdir if args.directory. What nobody holds is gone at once.
+//   not_found, is_directory, not_directory, not_empty, invalid (".")
+Result<RemovedResult> unlink(Transaction& txn, const OperationContext& context,
+                             const UnlinkArgs& args);
+
+//   not_found      the source, or with exchange the target
+//   exists         no_replace
+//   is_directory, not_directory, not_empty   the target cannot be replaced
+//   invalid        a directory into itself or below; no_replace and exchange
+//   busy           "." or ".."
+//   too_many_links
+Result<RemovedResult> rename(Transaction& txn, const OperationContext& context,
+                             const RenameArgs& args);
+
+// One page in the order of creation, which stays while names come and go: a
+// name that is there throughout is listed once. Cookies of entries are above 2.
+//   not_directory
+Result<ReadDirResult> read_dir(Transaction& txn, const OperationContext& context,
+                               const ReadDirArgs& args);
+
+Result<AttributesResult> get_attr(Transaction& txn, const OperationContext& context,
+                                  const GetAttrArgs& args);
+
+//   is_directory, invalid  size of what is no regular file
+//   file_too_big           size over kFileSizeMax
+Result<AttributesResult> set_attr(Transaction& txn, const OperationContext& context,
+                                  const SetAttrArgs& args);
+
+//   range    name empty or over kXattrNameMax
+//   invalid  NUL in the name
+//   too_big  value over kXattrValueMax
+//   exists, no_data   create_only, replace_only
+//   no_space          over kXattrsMax attributes
+Result<AttributesResult> set_xattr(Transaction& txn, const OperationContext& context,
+                                   const SetXattrArgs& args);
+//   no_data, range
+Result<XattrResult> get_xattr(Transaction& txn, const OperationContext& context,
+                              const GetXattrArgs& args);
+Result<XattrResult> list_xattr(Transaction& txn, const OperationContext& context,
+                               const ListXattrArgs& args);
+//   no_data, range
+Result<AttributesResult> remove_xattr(Transaction& txn, const OperationContext& context,
+                                      const RemoveXattrArgs& args);
+
+// The attributes and the first extents. Registering who holds it is the core's.
+//   is_directory, invalid  truncate of what is no regular file
+Result<OpenResult> open(Transaction& txn, const OperationContext& context, const OpenArgs& args);
+
+Result<ExtentsResult> get_extents(Transaction& txn, const OperationContext& context,
+                                  const GetExtentsArgs& args);
+
+// Files that are gone are skipped; the chunks meant for them become garbage.
+//   invalid       a file that is not regular; an extent that is empty, leaves
+//                 kFileSizeMax or kChunkSizeMax or names a chunk of no known
+//                 group; more than kExtentsPerCommitMax extents
+//   file_too_big  size_at_least over kFileSizeMax
+//   stale         a chunk that has become garbage already
+Result<CommitResult> commit(Transaction& txn, const OperationContext& context,
+                            const CommitArgs& args);
+
+//   not_permitted  neither root nor the owner
+//   invalid        not a file or directory; replicas over kReplicasMax; a chunk
+//                  size that is no multiple of kBlockSize or over kChunkSizeMax
+Result<AttributesResult> set_policy(Transaction& txn, const OperationContext& context,
+                                    const SetPolicyArgs& args);
+
+// Hard links of one inode.
+inline constexpr std::uint32_t kLinkMax = 1'000'000;
+// With their names at their longest, the list still fits what listxattr(2)
+// can return (64 KiB).
+inline constexpr std::uint32_t kXattrsMax = 256;
+inline constexpr std::uint32_t kReplicasMax = 16;
+// Extents that come with the answer to an open.
+inline constexpr std::uint32_t kExtentsPerOpen = 1024;
+// 1 and 2 are left for "." and "..", which are not kept.
+inline constexpr std::uint64_t kFirstCookie = 3;
+
+}  // namespace dfs::ops

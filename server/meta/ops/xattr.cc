@@ -1,0 +1,69 @@
+// Extended attributes: set, get, list, remove.
+#include "server/meta/ops/inodes.h"
+#include "server/meta/ops/operations.h"
+
+namespace dfs::ops {
+namespace {
+
+Result<void> check_xattr_name(std::string_view name) {
+  if (name.empty() || name.size() > kXattrNameMax) return fail(Errc::range);
+  if (name.find('\0') != std::string_view::npos)
+    return fail(Errc::invalid, "an attribute's name contains NUL");
+  return {};
+}
+
+}  // namespace
+
+Result<AttributesResult> set_xattr(Transaction& txn, const OperationContext& context,
+                                   const SetXattrArgs& args) {
+  TRY(check_xattr_name(args.name));
+  if (args.value.size() > kXattrValueMax) return fail(Errc::too_big);
+  InodeRecord* record = TRY(edit_inode(txn, context, args.inode));
+  const XattrRecord* present = TRY(txn.find<tables::Xattrs>({args.inode, args.name}));
+  if (present != nullptr && args.create_only) return fail(Errc::exists);
+  if (present == nullptr && args.replace_only) return fail(Errc::no_data);
+  if (present == nullptr) {
+    if (record->xattrs >= kXattrsMax) return fail(Errc::no_space);
+    ++record->xattrs;
+  }
+  txn.put<tables::Xattrs>({args.inode, args.name}, {args.value});
+  attributes_changed(*record, context.now);
+  return AttributesResult{attributes_of(args.inode, *record)};
+}
+
+Result<XattrResult> get_xattr(Transaction& txn, const OperationContext& context,
+                              const GetXattrArgs& args) {
+  TRY(check_xattr_name(args.name));
+  const InodeRecord* record = TRY(find_inode(txn, context, args.inode));
+  // The kernel asks for security.capability before every write.
+  if (record->xattrs == 0) return fail(Errc::no_data);
+  const XattrRecord* xattr = TRY(txn.find<tables::Xattrs>({args.inode, args.name}));
+  if (xattr == nullptr) return fail(Errc::no_data);
+  return XattrResult{xattr->value, {}};
+}
+
+Result<XattrResult> list_xattr(Transaction& txn, const OperationContext& context,
+                               const ListXattrArgs& args) {
+  const InodeRecord* record = TRY(find_inode(txn, context, args.inode));
+  XattrResult result;
+  if (record->xattrs == 0) return result;
+  std::vector<Row<tables::Xattrs>> rows = TRY(txn.rows<tables::Xattrs>(
+      {args.inode, {}}, {InodeId{args.inode.value() + 1}, {}}, kXattrsMax));
+  result.names.reserve(rows.size());
+  for (auto& row : rows) result.names.push_back(std::move(row.key.name));
+  return result;
+}
+
+Result<AttributesResult> remove_xattr(Transaction& txn, const OperationContext& context,
+                                      const RemoveXattrArgs& args) {
+  TRY(check_xattr_name(args.name));
+  InodeRecord* record = TRY(edit_inode(txn, context, args.inode));
+  const XattrRecord* present = TRY(txn.find<tables::Xattrs>({args.inode, args.name}));
+  if (present == nullptr) return fail(Errc::no_data);
+  txn.erase<tables::Xattrs>({args.inode, args.name});
+  --record->xattrs;
+  attributes_changed(*record, context.now);
+  return AttributesResult{attributes_of(args.inode, *record)};
+}
+
+}  // namespace dfs::ops

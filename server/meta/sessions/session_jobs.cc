@@ -1,0 +1,127 @@
+#include "server/meta/sessions/session_jobs.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/base/log.h"
+
+namespace dfs {
+namespace {
+
+constexpr std::size_t kNameBytesMax = 256;
+constexpr std::size_t kPlaceBytesMax = 4'096;
+constexpr std::size_t kReplyRowsAtOnce = 4'096;
+
+// Which replies of a session the table has, for one that a former process knew.
+Result<void> load_replies(CoreState& state, Session& session) {
+  if (session.replies_loaded) return {};
+  ReplyKey from{session.id, Sequence{}};
+  const ReplyKey end{SessionId{session.id.value() + 1}, Sequence{}};
+  while (true) {
+    const auto rows = TRY(state.txn.rows<tables::Replies>(from, end, kReplyRowsAtOnce));
+    for (const auto& row : rows)
+      if (!session.replies.contains(row.key.sequence)) session.replies.add(row.key.sequence);
+    if (rows.size() < kReplyRowsAtOnce) break;
+    from.sequence = Sequence{rows.back().key.sequence.value() + 1};
+  }
+  session.replies_loaded = true;
+  return {};
+}
+
+class HelloJob final : public CoreJob {
+ public:
+  HelloJob(HelloArgs args, std::shared_ptr<ReplySink> sink, WelcomeReply reply)
+      : args_(std::move(args)), sink_(std::move(sink)), reply_(std::move(reply)) {}
+
+  Result<void> change(CoreState& state) override {
+    TRY(check(state));
+    Session* former = args_.session == SessionId{} ? nullptr : state.sessions.find(args_.session);
+    // An epoch older than ours is one whose welcome got lost.
+    resumed_ = former != nullptr && args_.epoch <= former->record.epoch;
+    if (resumed_) {
+      TRY(load_replies(state, *former));
+      id_ = former->id;
+      record_ = former->record;
+      record_.answered_through = former->replies.answered_through();
+    } else {
+      if (state.sessions.all().size() >= state.config.sessions_max)
+        return fail(Errc::overloaded, fmt::format("the server has {} sessions, which is the limit "
+                                                  "of its settings",
+                                                  state.sessions.all().size()));
+      id_ = state.row.next_session();
+      record_.since = state.clock.wall();
+    }
+    record_.epoch = Epoch{record_.epoch.value() + 1};
+    record_.program = args_.program;
+    record_.host = args_.host;
+    record_.place = args_.place;
+    record_.process = args_.process;
+    state.txn.put<tables::Sessions>(id_, record_);
+    return {};
+  }
+
+  void finish(CoreState* state, Result<void> committed) override {
+    if (!committed) return reply_(fail(std::move(committed).error()));
+    const Epoch epoch = record_.epoch;
+    log_info("sessions", "session {} of {} on {} ({}) {}", id_.value(), record_.program,
+             record_.host, record_.place, resumed_ ? "goes on" : "begins");
+    state->sessions.connect(id_, std::move(record_), std::move(sink_), args_.held);
+    reply_(WelcomeResult{.cluster = state->row.record().cluster,
+                         .session = id_,
+                         .epoch = epoch,
+                         .resumed = resumed_,
+                         .server_time = state->clock.wall(),
+                         .group_table = state->cluster.table(),
+                         .chunk_size = state->row.record().chunk_size,
+                         .session_timeout = state->config.session_timeout});
+  }
+
+ private:
+  Result<void> check(const CoreState& state) const {
+    const std::string& cluster = state.row.record().cluster;
+    if (!args_.cluster.empty() && args_.cluster != cluster)
+      return fail(Errc::wrong_cluster, fmt::format("cluster {} is expected; this is cluster {}",
+                                                   args_.cluster, cluster));
+    if (args_.program.size() > kNameBytesMax || args_.host.size() > kNameBytesMax ||
+        args_.place.size() > kPlaceBytesMax)
+      return fail(Errc::bad_message, "the program, host or place in the hello is too long");
+    if (args_.held.size() > state.config.held_max)
+      return fail(Errc::bad_message, fmt::format("{} files are said to be open; {} are allowed",
+                                                 args_.held.size(), state.config.held_max));
+    return {};
+  }
+
+  const HelloArgs args_;
+  std::shared_ptr<ReplySink> sink_;
+  const WelcomeReply reply_;
+  SessionId id_;
+  SessionRecord record_;
+  bool resumed_ = false;
+};
+
+class DisconnectJob final : public CoreJob {
+ public:
+  DisconnectJob(SessionId session, Epoch epoch) : session_(session), epoch_(epoch) {}
+  Result<void> change(CoreState&) override { return {}; }
+  void finish(CoreState* state, Result<void>) override {
+    if (state != nullptr) state->sessions.disconnect(session_, epoch_);
+  }
+
+ private:
+  const SessionId session_;
+  const Epoch epoch_;
+};
+
+}  // namespace
+
+std::unique_ptr<CoreJob> make_hello_job(HelloArgs args, std::shared_ptr<ReplySink> sink,
+                                        WelcomeReply reply) {
+  return std::make_unique<HelloJob>(std::move(args), std::move(sink), std::move(reply));
+}
+
+std::unique_ptr<CoreJob> make_disconnect_job(SessionId session, Epoch epoch) {
+  return std::make_unique<DisconnectJob>(session, epoch);
+}
+
+}  // namespace dfs

@@ -1,0 +1,47 @@
+// How sessions come and go, as work of the core.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/rpc/types.h"
+#include "server/meta/core/core_job.h"
+#include "server/meta/core/reply_sink.h"
+
+namespace dfs {
+
+struct HelloArgs {
+  std::string cluster;  // expected; empty: any
+  SessionId session;    // to go on with; 0: a new one
+  Epoch epoch;          // of the session to go on with
+  std::string program;
+  std::string host;
+  std::string place;
+  std::uint64_t process = 0;
+  std::vector<InodeId> held;  // an inode once for each hold
+};
+struct WelcomeResult {
+  std::string cluster;
+  SessionId session;
+  Epoch epoch;
+  bool resumed = false;
+  WallNanos server_time = 0;
+  GroupTablePtr group_table;
+  std::uint32_t chunk_size = 0;
+  std::chrono::milliseconds session_timeout{0};
+};
+using WelcomeReply = std::function<void(Result<WelcomeResult>)>;
+
+// Answers in the core: nothing else reaches `sink` before `reply` returned.
+//   wrong_cluster  the client expects another one
+//   overloaded     there are as many sessions as the settings allow
+//   bad_message    a text or the list of what is held is too long
+std::unique_ptr<CoreJob> make_hello_job(HelloArgs args, std::shared_ptr<ReplySink> sink,
+                                        WelcomeReply reply);
+
+// The stream over which `session` came in `epoch` is gone.
+std::unique_ptr<CoreJob> make_disconnect_job(SessionId session, Epoch epoch);
+
+}  // namespace dfs

@@ -1,0 +1,201 @@
+#include "server/meta/sessions/session_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace dfs {
+namespace {
+
+// Orphans in waiting beyond which nobody gets the benefit of the doubt.
+constexpr std::size_t kOrphansWaitingMax = 1'000'000;
+// Holds released in one go when a session ends.
+constexpr std::size_t kReleasedAtOnceMax = 4'096;
+
+}  // namespace
+
+SessionTable::SessionTable(const Clock& clock, OrphanQueue& orphans, SessionTableOptions options)
+    : clock_(clock), orphans_(orphans), options_(options), started_(clock.now()) {}
+
+void SessionTable::load(SessionId id, SessionRecord record) {
+  auto session = std::make_unique<Session>();
+  session->id = id;
+  session->replies.acknowledge(record.answered_through);
+  session->record = std::move(record);
+  session->away_since = clock_.now();
+  sessions_[id] = std::move(session);
+  ++not_back_;
+}
+
+void SessionTable::connect(SessionId id, SessionRecord record, std::shared_ptr<ReplySink> sink,
+                           const std::vector<InodeId>& held) {
+  auto& slot = sessions_[id];
+  const bool is_new = slot == nullptr;
+  if (is_new) {
+    slot = std::make_unique<Session>();
+    slot->id = id;
+    slot->replies_loaded = true;
+  } else if (!slot->back_since_start && not_back_ > 0) {
+    --not_back_;
+  }
+  Session& session = *slot;
+  session.back_since_start = true;
+  session.record = std::move(record);
+  const std::shared_ptr<ReplySink> former = std::exchange(session.sink, std::move(sink));
+  if (former != nullptr)
+    former->end(Error{Errc::session_lost, "the session goes on over another connection"});
+
+  // Add before dropping, so that what stays held is never without a holder.
+  auto before = std::exchange(session.held, {});
+  for (const InodeId inode : held) add_hold(session, inode, 1);
+  const SteadyTime due = orphan_due();
+  for (const auto& [inode, count] : before) {
+    const auto holder = holders_.find(inode);
+    if ((holder->second -= count) > 0) continue;
+    holders_.erase(holder);
+    // A repeat that is on its way may open it again.
+    if (orphans_.contains(inode)) orphans_.add(inode, due);
+  }
+}
+
+void SessionTable::disconnect(SessionId id, Epoch epoch) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end() || found->second->record.epoch != epoch) return;
+  found->second->sink.reset();
+  found->second->away_since = clock_.now();
+}
+
+Session* SessionTable::find(SessionId id) {
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() || found->second->ending ? nullptr : found->second.get();
+}
+
+std::optional<SessionId> SessionTable::next_to_end() {
+  const SteadyTime now = clock_.now();
+  for (const auto& [id, session] : sessions_) {
+    if (session->ending) return id;
+    if (session->sink != nullptr || now - session->away_since <= options_.timeout) continue;
+    session->ending = true;
+    return id;
+  }
+  return std::nullopt;
+}
+
+bool SessionTable::release_some(SessionId id) {
+  Session& session = *sessions_.at(id);
+  for (std::size_t count = 0; count < kReleasedAtOnceMax && !session.held.empty(); ++count) {
+    const auto [inode, holds] = *session.held.begin();
+    drop_hold(session, inode, holds);
+  }
+  return session.held.empty();
+}
+
+void SessionTable::remove(SessionId id) {
+  const auto found = sessions_.find(id);
+  invariant(found->second->held.empty(), "a session is removed that still holds inodes");
+  if (!found->second->back_since_start && not_back_ > 0) --not_back_;
+  sessions_.erase(found);
+}
+
+Result<void> SessionTable::check_may_hold(const Session& session) const {
+  if (session.held.size() < options_.held_max) return {};
+  return fail(Errc::no_memory, fmt::format("the session holds {} files open, which is the limit",
+                                           session.held.size()));
+}
+
+void SessionTable::hold(Session& session, InodeId inode) {
+  add_hold(session, inode, 1);
+  changes_.push_back({Change::Kind::held, &session, inode.value()});
+}
+
+void SessionTable::release(Session& session, InodeId inode, std::uint32_t count) {
+  const std::uint32_t dropped = drop_hold(session, inode, count);
+  if (dropped > 0)
+    changes_.push_back({Change::Kind::released, &session, inode.value(), dropped});
+}
+
+void SessionTable::reply_stored(Session& session, Sequence sequence) {
+  session.replies.add(sequence);
+  changes_.push_back({Change::Kind::reply_stored, &session, sequence.value()});
+}
+
+void SessionTable::reply_erased(Session& session, Sequence sequence) {
+  session.replies.remove(sequence);
+  changes_.push_back({Change::Kind::reply_erased, &session, sequence.value()});
+}
+
+void SessionTable::keep() {
+  changes_.clear();
+  if (affirmed_.empty()) return;
+  const SteadyTime due = orphan_due();
+  for (const InodeId inode : affirmed_) orphans_.add(inode, due);
+  affirmed_.clear();
+}
+
+void SessionTable::undo() {
+  for (auto change = changes_.rbegin(); change != changes_.rend(); ++change) {
+    Session& session = *change->session;
+    switch (change->kind) {
+      case Change::Kind::held:
+        drop_hold(session, InodeId{change->subject}, 1);
+        break;
+      case Change::Kind::released:
+        add_hold(session, InodeId{change->subject}, change->count);
+        break;
+      case Change::Kind::reply_stored:
+        session.replies.remove(Sequence{change->subject});
+        break;
+      case Change::Kind::reply_erased:
+        session.replies.add(Sequence{change->subject});
+        break;
+    }
+  }
+  changes_.clear();
+  affirmed_.clear();
+}
+
+bool SessionTable::is_held(InodeId inode) const {
+  const bool others = sessions_.size() > (current_ != nullptr ? 1u : 0u);
+  const bool held = is_open(inode) || (others && orphans_.size() < kOrphansWaitingMax);
+  if (held) affirmed_.push_back(inode);
+  return held;
+}
+
+SteadyTime SessionTable::orphan_due() const {
+  const SteadyTime due = clock_.now() + options_.orphan_grace;
+  return not_back_ == 0 ? due : std::max(due, started_ + options_.restart_grace);
+}
+
+std::size_t SessionTable::connected_count() const {
+  return static_cast<std::size_t>(std::count_if(
+      sessions_.begin(), sessions_.end(),
+      [](const auto& entry) { return entry.second->sink != nullptr; }));
+}
+
+std::vector<std::shared_ptr<ReplySink>> SessionTable::sinks() const {
+  std::vector<std::shared_ptr<ReplySink>> all;
+  for (const auto& [id, session] : sessions_)
+    if (session->sink != nullptr) all.push_back(session->sink);
+  return all;
+}
+
+void SessionTable::add_hold(Session& session, InodeId inode, std::uint32_t count) {
+  session.held[inode] += count;
+  holders_[inode] += count;
+}
+
+std::uint32_t SessionTable::drop_hold(Session& session, InodeId inode, std::uint32_t count) {
+  const auto held = session.held.find(inode);
+  if (held == session.held.end()) return 0;
+  const std::uint32_t dropped = std::min(count, held->second);
+  if ((held->second -= dropped) == 0) session.held.erase(held);
+  const auto holder = holders_.find(inode);
+  if ((holder->second -= dropped) == 0) {
+    holders_.erase(holder);
+    orphans_.released(inode, clock_.now());
+  }
+  return dropped;
+}
+
+}  // namespace dfs

@@ -1,0 +1,127 @@
+// The sessions: who they are, what they hold open, which of their mutations
+// have been answered.
+//
+// A session outlives its stream: it is connected or away, and ends when it
+// has been away for longer than the timeout. Who they are is durable (rows
+// `S`), and so are the replies (rows `R`); what they hold is said again by
+// each session when it comes back.
+//
+// Changes made while a batch runs are kept by keep() or taken back by undo(),
+// as the batch is.
+//
+// Threads: the core's; no locks.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "server/meta/core/reply_sink.h"
+#include "server/meta/ops/operation.h"
+#include "server/meta/sessions/orphan_queue.h"
+#include "server/meta/sessions/reply_window.h"
+#include "server/meta/store/records.h"
+
+namespace dfs {
+
+struct SessionTableOptions {
+  std::chrono::nanoseconds timeout = std::chrono::seconds{60};
+  // Kept although nobody holds it: an open may be on its way.
+  std::chrono::nanoseconds orphan_grace = std::chrono::seconds{3};
+  // After a start, when sessions have yet to come back.
+  std::chrono::nanoseconds restart_grace = std::chrono::seconds{30};
+  std::size_t held_max = 1'000'000;  // inodes of one session
+};
+
+struct Session {
+  SessionId id;
+  SessionRecord record;
+  ReplyWindow replies;
+  bool replies_loaded = false;  // `replies` shows the table
+  std::unordered_map<InodeId, std::uint32_t> held;
+  std::shared_ptr<ReplySink> sink;  // null: away
+  SteadyTime away_since;
+  bool back_since_start = false;
+  bool ending = false;
+};
+
+class SessionTable final : public HeldInodes {
+ public:
+  // `clock` and `orphans` must outlive the table.
+  SessionTable(const Clock& clock, OrphanQueue& orphans, SessionTableOptions options);
+
+  // A session that a former process left; away until it comes back.
+  void load(SessionId id, SessionRecord record);
+  // Connects a new session, or an old one that goes on: its former stream is
+  // told to end. `held` replaces what it held, an inode once for each hold.
+  void connect(SessionId id, SessionRecord record, std::shared_ptr<ReplySink> sink,
+               const std::vector<InodeId>& held);
+  // Its stream is gone. Nothing happens if it goes on over another one.
+  void disconnect(SessionId id, Epoch epoch);
+
+  // Null if there is none, or if it is ending.
+  Session* find(SessionId id);
+  // One that has been away for too long or is ending, if any.
+  std::optional<SessionId> next_to_end();
+  // Does a bounded part of ending a session: releases what it holds. True
+  // once nothing is left and remove() may be called.
+  bool release_some(SessionId id);
+  void remove(SessionId id);
+
+  // Whose request runs now; null: nobody's.
+  void set_current(const Session* session) { current_ = session; }
+  // `no_memory` if the session holds as many inodes as it may.
+  Result<void> check_may_hold(const Session& session) const;
+  void hold(Session& session, InodeId inode);
+  void release(Session& session, InodeId inode, std::uint32_t count);
+  void reply_stored(Session& session, Sequence sequence);
+  void reply_erased(Session& session, Sequence sequence);
+
+  void keep();
+  void undo();
+
+  // Held by a session; or another session than the current one is there,
+  // whose open may be on its way. Remembers what it affirmed: such inodes go
+  // to the orphan queue with keep().
+  bool is_held(InodeId inode) const override;
+  // Held for sure.
+  bool is_open(InodeId inode) const { return holders_.contains(inode); }
+  // When to look at an orphan that may be held by sessions still away.
+  SteadyTime orphan_due() const;
+
+  const std::unordered_map<SessionId, std::unique_ptr<Session>>& all() const { return sessions_; }
+  std::size_t connected_count() const;
+  // Every connected session's way back.
+  std::vector<std::shared_ptr<ReplySink>> sinks() const;
+
+ private:
+  struct Change {
+    enum class Kind { held, released, reply_stored, reply_erased };
+    Kind kind;
+    Session* session;
+    std::uint64_t subject;    // inode or sequence
+    std::uint32_t count = 1;  // released
+  };
+
+  void add_hold(Session& session, InodeId inode, std::uint32_t count);
+  // How many of `count` there were.
+  std::uint32_t drop_hold(Session& session, InodeId inode, std::uint32_t count);
+
+  const Clock& clock_;
+  OrphanQueue& orphans_;
+  const SessionTableOptions options_;
+  const SteadyTime started_;
+  std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
+  std::unordered_map<InodeId, std::uint32_t> holders_;  // holds of all sessions
+  std::size_t not_back_ = 0;  // sessions loaded that have not come back
+  const Session* current_ = nullptr;
+  std::vector<Change> changes_;              // of the batch that runs
+  mutable std::vector<InodeId> affirmed_;    // by is_held() in it
+};
+
+}  // namespace dfs

@@ -1,0 +1,279 @@
+// A core over a store in memory and a clock that stands still, and sessions
+// that speak to it without a stream. Calls run in the test's own thread.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/kv/memory_kv_store.h"
+#include "server/meta/cluster/cluster_jobs.h"
+#include "server/meta/core/core.h"
+#include "server/meta/sessions/session_jobs.h"
+#include "tests/support/fake_clock.h"
+
+namespace dfs {
+
+// Keeps what arrives; wait_for() is for answers that the sync thread brings.
+class RecordingSink final : public ReplySink {
+ public:
+  void deliver(std::vector<CoreReply> replies) override {
+    const std::lock_guard lock(mutex_);
+    ++messages_;
+    for (CoreReply& reply : replies) replies_.insert_or_assign(reply.id, std::move(reply.result));
+    arrived_.notify_all();
+  }
+  void group_table_changed(const GroupTablePtr& table) override {
+    const std::lock_guard lock(mutex_);
+    table_ = table;
+  }
+  void end(const Error& why) override {
+    const std::lock_guard lock(mutex_);
+    ended_ = why;
+  }
+
+  Result<MetaResult> wait_for(std::uint64_t id) {
+    std::unique_lock lock(mutex_);
+    arrived_.wait(lock, [&] { return replies_.contains(id); });
+    return replies_.at(id);
+  }
+  bool has(std::uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    return replies_.contains(id);
+  }
+  int messages() {
+    const std::lock_guard lock(mutex_);
+    return messages_;
+  }
+  GroupTablePtr table() {
+    const std::lock_guard lock(mutex_);
+    return table_;
+  }
+  std::optional<Error> ended() {
+    const std::lock_guard lock(mutex_);
+    return ended_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::map<std::uint64_t, Result<MetaResult>> replies_;
+  int messages_ = 0;
+  GroupTablePtr table_;
+  std::optional<Error> ended_;
+};
+
+// A log that refuses on request, and whose syncs wait while the gate is shut.
+class GatedLog final : public MetaLog {
+ public:
+  explicit GatedLog(KvStore& store) : log_(store) {}
+  Result<void> append(const KvBatch& batch) override {
+    if (const Errc code = std::exchange(refuse_next_, Errc::ok); code != Errc::ok)
+      return fail(code, "refused by the test");
+    ++appends;
+    return log_.append(batch);
+  }
+  Result<void> sync() override {
+    std::unique_lock lock(mutex_);
+    ++syncs_begun_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+    return log_.sync();
+  }
+  void refuse_next(Errc code) { refuse_next_ = code; }
+  void shut() { set_open(false); }
+  void open() { set_open(true); }
+  // Returns once the sync thread stands at the shut gate.
+  void wait_for_syncs_begun(int count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return syncs_begun_ >= count; });
+  }
+  int syncs_begun() {
+    const std::lock_guard lock(mutex_);
+    return syncs_begun_;
+  }
+
+  int appends = 0;
+
+ private:
+  void set_open(bool is_open) {
+    const std::lock_guard lock(mutex_);
+    open_ = is_open;
+    changed_.notify_all();
+  }
+
+  LocalMetaLog log_;
+  Errc refuse_next_ = Errc::ok;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = true;
+  int syncs_begun_ = 0;
+};
+
+class CoreTest : public ::testing::Test {
+ protected:
+  // A client. `answered` is what it tells as answered_through.
+  struct Client {
+    WelcomeResult welcome;
+    std::shared_ptr<RecordingSink> sink;
+    std::uint64_t next_id = 1;
+    std::uint64_t next_sequence = 1;
+    std::uint64_t answered = 0;
+  };
+
+  CoreTest() {
+    config.replicas = 1;
+    // The sync thread acts only when asked, so that tests see what it does.
+    config.sync_interval = std::chrono::hours{1};
+    start();
+  }
+  ~CoreTest() override { log->open(); }
+
+  void start() {
+    log = std::make_unique<GatedLog>(store);
+    auto started = Core::start(config, clock, store, *log, Core::Helper::none);
+    ASSERT_TRUE(started) << started.error().to_string();
+    core = std::move(*started);
+  }
+  // As when the process died and came again: nothing is told to anybody.
+  void restart() {
+    core.reset();
+    start();
+  }
+
+  Result<WelcomeResult> hello(HelloArgs args, const std::shared_ptr<RecordingSink>& sink) {
+    std::optional<Result<WelcomeResult>> answer;
+    core->run(make_hello_job(std::move(args), sink,
+                             [&](Result<WelcomeResult> welcome) { answer = std::move(welcome); }));
+    return *answer;
+  }
+  Client connect() {
+    Client client;
+    client.sink = std::make_shared<RecordingSink>();
+    client.welcome = hello({.program = "test"}, client.sink).value();
+    return client;
+  }
+  // Goes on with its session over another stream.
+  void reconnect(Client& client, std::vector<InodeId> held = {}) {
+    client.sink = std::make_shared<RecordingSink>();
+    client.welcome = hello({.session = client.welcome.session,
+                            .epoch = client.welcome.epoch,
+                            .program = "test",
+                            .held = std::move(held)},
+                           client.sink)
+                         .value();
+  }
+  void disconnect(const Client& client) {
+    core->run(make_disconnect_job(client.welcome.session, client.welcome.epoch));
+  }
+
+  CoreRequest request(Client& client, MetaArgs args) {
+    CoreRequest made{.id = client.next_id++, .sequence = {}, .caller = {}, .args = std::move(args)};
+    if (is_mutation(made.args)) made.sequence = Sequence{client.next_sequence++};
+    return made;
+  }
+  void submit(Client& client, std::vector<CoreRequest> requests) {
+    core->submit({.session = client.welcome.session,
+                  .epoch = client.welcome.epoch,
+                  .answered_through = Sequence{client.answered},
+                  .sink = client.sink,
+                  .requests = std::move(requests)});
+  }
+  Result<MetaResult> send(Client& client, CoreRequest one) {
+    const std::uint64_t id = one.id;
+    submit(client, {std::move(one)});
+    return client.sink->wait_for(id);
+  }
+  Result<MetaResult> call(Client& client, MetaArgs args) {
+    return send(client, request(client, std::move(args)));
+  }
+  template <typename R>
+  R get(Client& client, MetaArgs args) {
+    Result<MetaResult> result = call(client, std::move(args));
+    EXPECT_TRUE(result) << result.error().to_string();
+    return result ? std::get<R>(*result) : R{};
+  }
+  Errc error_of(const Result<MetaResult>& result) {
+    return result ? Errc::ok : result.error().code;
+  }
+
+  Attributes make_file(Client& client, const std::string& name) {
+    return get<EntryResult>(client, CreateArgs{.parent = kRootInode, .name = name, .mode = 0644})
+        .attributes;
+  }
+  Attributes make_open_file(Client& client, const std::string& name) {
+    return get<OpenResult>(
+               client,
+               CreateArgs{.parent = kRootInode, .name = name, .mode = 0644, .open = true})
+        .attributes;
+  }
+  Errc look(Client& client, const std::string& name) {
+    return error_of(call(client, LookupArgs{kRootInode, name}));
+  }
+  Errc unlink(Client& client, const std::string& name) {
+    return error_of(call(client, UnlinkArgs{kRootInode, name}));
+  }
+  Errc stat(Client& client, InodeId inode) {
+    return error_of(call(client, GetAttrArgs{inode}));
+  }
+  void tick() {
+    while (core->tick()) {
+    }
+  }
+
+  Result<RegisterResult> register_server(RegisterArgs args) {
+    std::optional<Result<RegisterResult>> answer;
+    core->run(make_register_job(std::move(args),
+                                [&](Result<RegisterResult> result) { answer = std::move(result); }));
+    return *answer;
+  }
+  static RegisterArgs fresh_server(int number) {
+    RegisterArgs args;
+    args.identity = "identity-" + std::to_string(number);
+    args.address = "127.0.0.1:" + std::to_string(7400 + number);
+    args.capacity = 100 * GiB;
+    args.available = 50 * GiB;
+    return args;
+  }
+  ServerId add_server(int number) { return register_server(fresh_server(number)).value().server; }
+  Result<HeartbeatResult> heartbeat(HeartbeatArgs args) {
+    std::optional<Result<HeartbeatResult>> answer;
+    core->run(make_heartbeat_job(
+        std::move(args), [&](Result<HeartbeatResult> result) { answer = std::move(result); }));
+    return *answer;
+  }
+  Result<HeartbeatResult> heartbeat(int number, std::vector<ChunkId> deleted = {}) {
+    HeartbeatArgs args;
+    args.server = ServerId{static_cast<std::uint32_t>(number)};
+    args.identity = "identity-" + std::to_string(number);
+    args.capacity = 100 * GiB;
+    args.available = 50 * GiB;
+    args.deleted = std::move(deleted);
+    return heartbeat(std::move(args));
+  }
+  // A file of one chunk, committed.
+  Extent write_chunk(Client& client, InodeId inode, bool sync = false) {
+    const auto allocated = get<AllocateResult>(client, AllocateArgs{.inode = inode});
+    const Extent extent{.file_offset = 0, .length = 1000, .chunk = allocated.ranges.front().first};
+    CommitArgs commit;
+    commit.files = {{.inode = inode, .extents = {extent}, .holes = {}, .size_at_least = 1000}};
+    commit.sync = sync;
+    get<CommitResult>(client, commit);
+    return extent;
+  }
+
+  FakeClock clock;
+  MemoryKvStore store;
+  MetaConfig config;
+  std::unique_ptr<GatedLog> log;
+  std::unique_ptr<Core> core;
+};
+
+}  // namespace dfs

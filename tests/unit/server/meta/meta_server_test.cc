@@ -1,0 +1,315 @@
+// A whole metadata server: RocksDB, the doors and real streams on a loopback
+// port.
+#include "server/meta/meta_server.h"
+
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "common/rpc/channels.h"
+#include "common/rpc/cluster_client.h"
+#include "common/rpc/meta_session.h"
+#include "common/rpc/protocol.h"
+#include "dfs/v1/meta.grpc.pb.h"
+#include "tests/support/temporary_directory.h"
+
+namespace dfs {
+namespace {
+
+class MetaServerTest : public ::testing::Test {
+ protected:
+  MetaServerTest() {
+    ::setenv("DFS_RUN_DIRECTORY", (directory.path() / "run").c_str(), 1);
+    config.data_directory = directory.path() / "data";
+    config.listen_address = "127.0.0.1:0";
+    config.replicas = 1;
+  }
+
+  void start() {
+    auto started = MetaServer::start(config);
+    ASSERT_TRUE(started) << started.error().to_string();
+    server = std::move(*started);
+    config.listen_address = server->address();
+  }
+  std::unique_ptr<MetaSession> connect() {
+    MetaSession::Options options;
+    options.address = server->address();
+    options.program = "test";
+    auto session = MetaSession::connect(options, SystemClock::instance());
+    EXPECT_TRUE(session) << session.error().to_string();
+    return session ? std::move(*session) : nullptr;
+  }
+  template <typename R>
+  Result<R> call(MetaSession& session, MetaArgs args) {
+    return call_for<R>(session, std::move(args), Caller{}, nullptr);
+  }
+
+  TemporaryDirectory directory;
+  MetaConfig config;
+  std::unique_ptr<MetaServer> server;
+};
+
+TEST_F(MetaServerTest, AnswersASessionOverAStream) {
+  start();
+  const auto session = connect();
+  ASSERT_NE(session, nullptr);
+  const auto made = call<EntryResult>(
+      *session, CreateArgs{.parent = kRootInode, .name = "a", .mode = 0640, .exclusive = true});
+  ASSERT_TRUE(made) << made.error().to_string();
+  const auto found = call<EntryResult>(*session, LookupArgs{kRootInode, "a"});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->attributes.inode, made->attributes.inode);
+  EXPECT_EQ(found->attributes.mode, 0640u);
+  const auto missing = call<EntryResult>(*session, LookupArgs{kRootInode, "b"});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Errc::not_found);
+}
+
+TEST_F(MetaServerTest, ASessionGoesOnOverARestartWithEverythingInPlace) {
+  start();
+  const auto session = connect();
+  ASSERT_NE(session, nullptr);
+  const SessionId before = session->session();
+  ASSERT_TRUE(call<EntryResult>(*session, CreateArgs{.parent = kRootInode, .name = "a"}));
+  server.reset();
+  start();
+  const auto found = call<EntryResult>(*session, LookupArgs{kRootInode, "a"});
+  EXPECT_TRUE(found) << found.error().to_string();
+  EXPECT_EQ(session->session(), before);
+}
+
+TEST_F(MetaServerTest, ManyCallersShareAServer) {
+  start();
+  const auto session = connect();
+  ASSERT_NE(session, nullptr);
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int i = 0; i < 100; ++i) {
+        const std::string name = std::to_string(caller) + "-" + std::to_string(i);
+        EXPECT_TRUE(call<EntryResult>(*session, CreateArgs{.parent = kRootInode, .name = name}));
+        if (i % 25 == 0) {
+          EXPECT_TRUE(call<EmptyResult>(*session, SyncArgs{}));
+        }
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  std::size_t names = 0;
+  for (ReadDirArgs args{.inode = kRootInode};;) {
+    const auto page = call<ReadDirResult>(*session, args);
+    ASSERT_TRUE(page);
+    names += page->entries.size();
+    if (page->end) break;
+    args.cookie = page->entries.back().cookie;
+  }
+  EXPECT_EQ(names, 400u);
+}
+
+TEST_F(MetaServerTest, RegistersStorageServersAndAnswersTheirHeartbeats) {
+  start();
+  const auto client = make_cluster_client(server->address());
+  RegisterArgs args;
+  args.identity = "one";
+  args.address = "127.0.0.1:7401";
+  args.capacity = args.available = 10 * GiB;
+  const auto registered = client->register_server(args);
+  ASSERT_TRUE(registered) << registered.error().to_string();
+  EXPECT_EQ(registered->server, ServerId{1});
+  EXPECT_EQ(registered->group_table.groups.size(), 1u);
+
+  HeartbeatArgs beat;
+  beat.server = registered->server;
+  beat.identity = "one";
+  const auto answer = client->heartbeat(beat);
+  ASSERT_TRUE(answer) << answer.error().to_string();
+  EXPECT_FALSE(answer->register_again);
+
+  args.cluster = "another";
+  const auto refused = client->register_server(args);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::wrong_cluster);
+}
+
+TEST_F(MetaServerTest, APortInUseIsOneClearSentence) {
+  start();
+  MetaConfig other = config;
+  other.data_directory = directory.path() / "other";
+  const auto refused = MetaServer::start(other);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::busy);
+  EXPECT_NE(refused.error().text.find(server->address()), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(other.data_directory / "db"))
+      << "no cluster is made that was never served";
+}
+
+TEST_F(MetaServerTest, ADirectoryInUseIsRefused) {
+  start();
+  MetaConfig other = config;
+  other.listen_address = "127.0.0.1:0";
+  const auto refused = MetaServer::start(other);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::busy);
+}
+
+TEST_F(MetaServerTest, ADirectoryThatHoldsSomethingElseIsRefusedAndLeftAlone) {
+  std::filesystem::create_directories(config.data_directory);
+  std::ofstream(config.data_directory / "letters.txt") << "dear";
+  const auto refused = MetaServer::start(config);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::invalid);
+  std::size_t files = 0;
+  for ([[maybe_unused]] const auto& entry :
+       std::filesystem::directory_iterator(config.data_directory))
+    ++files;
+  EXPECT_EQ(files, 1u);
+}
+
+TEST_F(MetaServerTest, AnotherNumberOfCopiesThanTheClusterHasIsRefused) {
+  start();
+  server.reset();
+  config.replicas = 2;
+  const auto refused = MetaServer::start(config);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::invalid);
+  config.replicas.reset();
+  EXPECT_TRUE(MetaServer::start(config)) << "nothing said is the same";
+}
+
+// A client that may say anything.
+class Stranger {
+ public:
+  explicit Stranger(const std::string& address)
+      : stub_(v1::MetaService::NewStub(make_channel(address))), stream_(stub_->Session(&context_)) {}
+  ~Stranger() { context_.TryCancel(); }
+
+  static v1::ClientFrame hello() {
+    v1::ClientFrame frame;
+    frame.mutable_hello()->set_protocol_version(kProtocolVersion);
+    return frame;
+  }
+  void say(const v1::ClientFrame& frame) { stream_->Write(frame); }
+  v1::ServerFrame hear() {
+    v1::ServerFrame frame;
+    if (!stream_->Read(&frame)) return {};
+    return frame;
+  }
+  bool is_over() {
+    v1::ServerFrame frame;
+    return !stream_->Read(&frame);
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<v1::MetaService::Stub> stub_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::ClientFrame, v1::ServerFrame>> stream_;
+};
+
+TEST_F(MetaServerTest, AStreamThatDoesNotBeginWithAHelloIsEndedWithASentence) {
+  start();
+  Stranger stranger(server->address());
+  v1::ClientFrame frame;
+  frame.add_requests()->mutable_get_attr()->set_inode(1);
+  stranger.say(frame);
+  const v1::ServerFrame answer = stranger.hear();
+  EXPECT_EQ(answer.error().code(), static_cast<std::uint32_t>(Errc::bad_message));
+  EXPECT_EQ(answer.error().text(), "the first frame is not a hello");
+  EXPECT_TRUE(stranger.is_over());
+}
+
+TEST_F(MetaServerTest, AClientOfAnotherVersionIsRefusedWithBothVersions) {
+  start();
+  Stranger stranger(server->address());
+  v1::ClientFrame frame = Stranger::hello();
+  frame.mutable_hello()->set_protocol_version(kProtocolVersion + 1);
+  stranger.say(frame);
+  EXPECT_EQ(stranger.hear().error().code(), static_cast<std::uint32_t>(Errc::wrong_version));
+  EXPECT_TRUE(stranger.is_over());
+}
+
+TEST_F(MetaServerTest, RequestsThatBreakTheProtocolEndTheirStreamAndNoOther) {
+  start();
+  const auto session = connect();
+  ASSERT_NE(session, nullptr);
+  {
+    Stranger stranger(server->address());
+    stranger.say(Stranger::hello());
+    ASSERT_TRUE(stranger.hear().has_welcome());
+    v1::ClientFrame frame;
+    for (std::size_t i = 0; i <= kRequestsPerFrameMax; ++i)
+      frame.add_requests()->mutable_get_attr()->set_inode(1);
+    stranger.say(frame);
+    EXPECT_EQ(stranger.hear().error().code(), static_cast<std::uint32_t>(Errc::bad_message));
+    EXPECT_TRUE(stranger.is_over());
+  }
+  {
+    Stranger stranger(server->address());
+    stranger.say(Stranger::hello());
+    ASSERT_TRUE(stranger.hear().has_welcome());
+    v1::ClientFrame frame;
+    frame.add_requests()->mutable_lookup()->set_name("a/b");
+    stranger.say(frame);
+    EXPECT_EQ(stranger.hear().error().code(), static_cast<std::uint32_t>(Errc::bad_message));
+    EXPECT_TRUE(stranger.is_over());
+  }
+  EXPECT_TRUE(call<AttributesResult>(*session, GetAttrArgs{kRootInode}));
+}
+
+TEST_F(MetaServerTest, ASecondHelloEndsTheStream) {
+  start();
+  Stranger stranger(server->address());
+  stranger.say(Stranger::hello());
+  ASSERT_TRUE(stranger.hear().has_welcome());
+  stranger.say(Stranger::hello());
+  EXPECT_EQ(stranger.hear().error().code(), static_cast<std::uint32_t>(Errc::bad_message));
+}
+
+TEST_F(MetaServerTest, RequestsSentBeforeTheWelcomeAreAnsweredAfterIt) {
+  start();
+  Stranger stranger(server->address());
+  stranger.say(Stranger::hello());
+  v1::ClientFrame frame;
+  v1::Request& request = *frame.add_requests();
+  request.set_id(7);
+  request.mutable_get_attr()->set_inode(1);
+  stranger.say(frame);
+  EXPECT_TRUE(stranger.hear().has_welcome());
+  const v1::ServerFrame answer = stranger.hear();
+  ASSERT_EQ(answer.responses_size(), 1);
+  EXPECT_EQ(answer.responses(0).id(), 7u);
+}
+
+TEST_F(MetaServerTest, AClientWithTooManyRequestsUnderWayIsReadFromLaterAndLosesNothing) {
+  config.batch_max = 4;
+  start();
+  Stranger stranger(server->address());
+  stranger.say(Stranger::hello());
+  ASSERT_TRUE(stranger.hear().has_welcome());
+  constexpr int kFrames = 40;
+  constexpr int kRequests = 500;
+  std::thread speaker([&] {
+    for (int i = 0; i < kFrames; ++i) {
+      v1::ClientFrame frame;
+      for (int j = 0; j < kRequests; ++j) {
+        v1::Request& request = *frame.add_requests();
+        request.set_id(static_cast<std::uint64_t>(i * kRequests + j));
+        request.mutable_get_attr()->set_inode(1);
+      }
+      stranger.say(frame);
+    }
+  });
+  int answers = 0;
+  while (answers < kFrames * kRequests) {
+    const int more = stranger.hear().responses_size();
+    ASSERT_GT(more, 0);
+    answers += more;
+  }
+  speaker.join();
+  EXPECT_EQ(answers, kFrames * kRequests);
+}
+
+}  // namespace
+}  // namespace dfs
