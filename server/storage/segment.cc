@@ -1,0 +1,108 @@
+#include "server/storage/segment.h"
+
+namespace dfs::storage {
+namespace {
+
+// Small records are handed to the disk in runs of this size, so that the next
+// fdatasync finds little left to do.
+constexpr std::uint64_t kWritebackRun = 8 * MiB;
+
+}  // namespace
+
+Segment::Segment(const SegmentHeader& header, std::shared_ptr<DiskFile> file, std::uint64_t end,
+                 std::uint64_t limit)
+    : header_(header), file_(std::move(file)), limit_(limit), end_(end), hinted_end_(end) {}
+
+std::optional<std::uint64_t> Segment::reserve(std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (end_ + bytes > limit_ && end_ > kSegmentHeaderBytes) return std::nullopt;
+  const std::uint64_t place = end_;
+  end_ += bytes;
+  unreleased_.insert(unreleased_.end(), place);
+  return place;
+}
+
+SyncTicket Segment::written(std::uint64_t place, std::uint64_t bytes) {
+  std::uint64_t run_start = 0;
+  SyncTicket ticket = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    ticket = ++written_;
+    const std::uint64_t record_end = place + bytes;
+    if (record_end < hinted_end_ + kWritebackRun) return ticket;
+    run_start = hinted_end_;
+    hinted_end_ = record_end;
+  }
+  file_->start_writeback(run_start, place + bytes - run_start);
+  return ticket;
+}
+
+void Segment::release(std::uint64_t place) {
+  const std::lock_guard lock(mutex_);
+  unreleased_.erase(place);
+}
+
+std::uint64_t Segment::settled_end() const {
+  const std::lock_guard lock(mutex_);
+  return unreleased_.empty() ? end_ : *unreleased_.begin();
+}
+
+std::uint64_t Segment::end() const {
+  const std::lock_guard lock(mutex_);
+  return end_;
+}
+
+bool Segment::idle() const {
+  const std::lock_guard lock(mutex_);
+  return unreleased_.empty();
+}
+
+Result<void> Segment::sync_through(SyncTicket ticket) {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (failed_) return fail(*failed_);
+    if (synced_ >= ticket) return {};
+    if (syncing_) {
+      sync_done_.wait(lock);
+      continue;
+    }
+    syncing_ = true;
+    const SyncTicket through = written_;
+    lock.unlock();
+    auto done = file_->sync();
+    lock.lock();
+    syncing_ = false;
+    if (done) {
+      synced_ = through;
+    } else {
+      failed_ = std::move(done).error();
+    }
+    sync_done_.notify_all();
+  }
+}
+
+bool Segment::is_synced(SyncTicket ticket) const {
+  const std::lock_guard lock(mutex_);
+  return synced_ >= ticket && !failed_;
+}
+
+SyncTicket Segment::last_ticket() const {
+  const std::lock_guard lock(mutex_);
+  return written_;
+}
+
+Result<void> Segment::seal() {
+  SegmentHeader sealed = header_;
+  sealed.sealed = true;
+  {
+    const std::lock_guard lock(mutex_);
+    invariant(unreleased_.empty() && synced_ == written_, "only a stable segment is sealed");
+    sealed.end = end_;
+  }
+  const SegmentHeaderBytes bytes = encode(sealed);
+  const BufferView piece(bytes);
+  TRY(file_->write(0, {&piece, 1}));
+  return file_->sync();
+}
+
+}  // namespace dfs::storage

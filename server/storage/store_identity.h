@@ -1,0 +1,41 @@
+// Whose directory this is: the file DIR/identity.
+//
+//   format = 1
+//   identity = 5f0c...        random; the same in all directories of a server
+//   store = 9a31...           random; this directory's own
+//   cluster = ...             empty until the server has been registered
+//   server = 3                0 until then
+//
+// One `key = value` a line. Checked at every start.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "server/storage/disk.h"
+
+namespace dfs::storage {
+
+struct StoreIdentity {
+  std::string identity;
+  std::string store;
+  std::string cluster;
+  ServerId server;
+
+  bool is_registered() const { return server.value() != 0; }
+  friend bool operator==(const StoreIdentity&, const StoreIdentity&) = default;
+};
+
+// Nothing if the directory has none yet.
+//   corrupt      the file is not readable as an identity; the text names it
+//   unsupported  a format of a later version
+Result<std::optional<StoreIdentity>> read_identity(Disk& disk,
+                                                   const std::filesystem::path& directory);
+// Replaces it whole; on stable media when it returns.
+Result<void> write_identity(Disk& disk, const std::filesystem::path& directory,
+                            const StoreIdentity& identity);
+
+}  // namespace dfs::storage

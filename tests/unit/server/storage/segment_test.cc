@@ -1,0 +1,159 @@
+// Formats, group commit and the limit of descriptors.
+#include "server/storage/segment.h"
+
+#include <condition_variable>
+#include <thread>
+
+#include "server/storage/segment_files.h"
+#include "server/storage/segment_scan.h"
+#include "server/storage/syncer.h"
+#include "tests/unit/server/storage/store_fixture.h"
+
+namespace dfs::storage {
+namespace {
+
+TEST(SegmentFormat, ReadsBackWhatItWroteAndNothingElse) {
+  const SegmentHeader header{.number = 12, .salt = 0xabcdef, .sealed = true, .end = 1 << 20};
+  auto bytes = encode(header);
+  const auto back = decode_segment_header(bytes);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->number, 12u);
+  EXPECT_EQ(back->salt, 0xabcdefu);
+  EXPECT_TRUE(back->sealed);
+  EXPECT_EQ(back->end, 1u << 20);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] ^= std::byte{0x10};
+    EXPECT_FALSE(decode_segment_header(bytes)) << i;
+    bytes[i] ^= std::byte{0x10};
+  }
+
+  const TestChunk chunk = make_chunk(9, 200'000);
+  auto record = encode(RecordHeader{.meta = chunk.meta, .serial = 5, .place = 8192, .salt = 7,
+                                    .sums_checksum = 0},
+                       chunk.sums);
+  const auto record_back = decode_record_header(record);
+  ASSERT_TRUE(record_back);
+  EXPECT_EQ(record_back->meta, chunk.meta);
+  EXPECT_EQ(record_back->sums_checksum, checksum_of_table(chunk.sums));
+  for (std::size_t i = 0; i < record.size(); ++i) {
+    record[i] ^= std::byte{0x10};
+    EXPECT_FALSE(decode_record_header(record)) << i;
+    record[i] ^= std::byte{0x10};
+  }
+}
+
+TEST(SegmentFormat, TakesWholeBlocksAndWastesNoneOnSmallChunks) {
+  EXPECT_EQ(record_bytes(1), 4096u);
+  EXPECT_EQ(record_bytes(4000), 4096u);
+  EXPECT_EQ(record_bytes(4001), 8192u);
+  EXPECT_EQ(data_start(65536), 96u);
+  EXPECT_EQ(data_start(65537), 4096u);
+  EXPECT_EQ(record_bytes(8 << 20), (8u << 20) + 4096);
+  EXPECT_EQ(data_start(64 << 20), 12288u);
+}
+
+TEST(Segment, SettlesOnlyBelowTheFirstUnreleasedRecord) {
+  FakeDisk disk;
+  Segment segment({.number = 1, .salt = 2}, *disk.create("/s"), kSegmentHeaderBytes, 64 * KiB);
+  const auto first = segment.reserve(4096);
+  const auto second = segment.reserve(8192);
+  segment.release(*second);
+  EXPECT_EQ(segment.settled_end(), *first);
+  segment.release(*first);
+  EXPECT_EQ(segment.settled_end(), segment.end());
+  EXPECT_FALSE(segment.reserve(64 * KiB));
+}
+
+TEST(Segment, ServesAllWhoWaitWithOneSync) {
+  FakeDisk disk;
+  auto segment = std::make_shared<Segment>(SegmentHeader{.number = 1, .salt = 2}, *disk.create("/s"),
+                                           kSegmentHeaderBytes, 1 * MiB);
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool go_on = false;
+  int syncing = 0;
+  disk.on_sync([&] {
+    std::unique_lock lock(mutex);
+    ++syncing;
+    changed.notify_all();
+    changed.wait(lock, [&] { return go_on; });
+  });
+  int done = 0;
+  {
+    Syncer syncer(100);
+    const auto submit = [&] {
+      const SyncTicket ticket = segment->written(*segment->reserve(4096), 4096);
+      syncer.submit({{segment, ticket}}, [&](Result<void> result) {
+        EXPECT_TRUE(result);
+        ++done;
+      });
+    };
+    submit();
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return syncing == 1; });
+    }
+    for (int i = 0; i < 50; ++i) submit();
+    const std::lock_guard lock(mutex);
+    go_on = true;
+    changed.notify_all();
+  }
+  EXPECT_EQ(done, 51);
+  EXPECT_EQ(disk.count(FakeDisk::Operation::sync), 2) << "the first one, and one for the other fifty";
+}
+
+TEST(Segment, StaysFailedOnceASyncHasFailed) {
+  FakeDisk disk;
+  Segment segment({.number = 1, .salt = 2}, *disk.create("/s"), kSegmentHeaderBytes, 1 * MiB);
+  const SyncTicket ticket = segment.written(*segment.reserve(4096), 4096);
+  disk.fail_next(FakeDisk::Operation::sync, Errc::io);
+  EXPECT_EQ(segment.sync_through(ticket).error().code, Errc::io);
+  EXPECT_EQ(segment.sync_through(ticket).error().code, Errc::io) << "a second fdatasync would lie";
+}
+
+TEST(Syncer, RefusesMoreThanItsQueueHolds) {
+  Syncer syncer(0);
+  Errc code = Errc::ok;
+  syncer.submit({}, [&](Result<void> result) { code = result.error().code; });
+  EXPECT_EQ(code, Errc::overloaded);
+}
+
+TEST(SegmentFiles, KeepsABoundedNumberOfDescriptors) {
+  FakeDisk disk;
+  SegmentFiles files(disk, "/segments", 3);
+  for (std::uint32_t number = 1; number <= 10; ++number) ASSERT_TRUE(files.create(number));
+  EXPECT_EQ(files.open_count(), 3u);
+  for (std::uint32_t number = 1; number <= 10; ++number) ASSERT_TRUE(files.open(number));
+  EXPECT_EQ(files.open_count(), 3u);
+  EXPECT_EQ(parse_segment_file_name("0000000012.segment"), 12u);
+  for (const char* name : {"12.segment", "000000001x.segment", "0000000012.segment~", "9999999999.segment"})
+    EXPECT_FALSE(parse_segment_file_name(name)) << name;
+}
+
+TEST(SegmentScan, IsNotFooledByACopyOfASegmentInsideAChunk) {
+  FakeDisk disk;
+  const auto file = *disk.create("/s");
+  // A record whose data is itself a whole record, at a block border.
+  const TestChunk inner = make_chunk(7, 4000);
+  std::vector<std::byte> image(8192);
+  const auto inner_header = encode(
+      RecordHeader{.meta = inner.meta, .serial = 1, .place = 4096, .salt = 99, .sums_checksum = 0},
+      inner.sums);
+  std::memcpy(image.data(), inner_header.data(), inner_header.size());
+  std::memcpy(image.data() + kRecordHeaderBytes, inner.sums.data(), 8);
+  std::memcpy(image.data() + 96, inner.bytes.data(), inner.bytes.size());
+  const BufferView pieces[] = {image};
+  ASSERT_TRUE(file->write(3 * 4096, pieces));
+  int found = 0;
+  const ScanVisitor visitor{.record = [&](const RecordHeader&) -> Result<void> { ++found; return {}; },
+                            .gap = [](const ScanGap&) -> Result<void> { return {}; }};
+  ASSERT_TRUE(scan_segment(*file, {.salt = 5}, visitor));
+  ASSERT_TRUE(scan_segment(*file, {.salt = 99}, visitor)) << "even of the same segment";
+  EXPECT_EQ(found, 0);
+  ASSERT_TRUE(file->write(4096, pieces));
+  ASSERT_TRUE(scan_segment(*file, {.salt = 99}, visitor));
+  EXPECT_EQ(found, 1);
+}
+
+}  // namespace
+}  // namespace dfs::storage
