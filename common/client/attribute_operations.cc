@@ -1,0 +1,96 @@
+// The calls of FileSystem about attributes, extended attributes and space.
+#include <algorithm>
+
+#include "common/client/engine.h"
+
+namespace dfs {
+
+Result<Attributes> Engine::get_attributes(InodeId inode, const CallContext& context) {
+  const SteadyTime now = clock_.now();
+  const InodeStatePtr state = inodes_.find(inode);
+  if (state != nullptr) {
+    const std::lock_guard lock(state->mutex);
+    if (state->attributes_fresh_locked(now, config_.attribute_timeout)) {
+      return state->merged_locked();
+    }
+  } else if (const auto known = meta_cache_.find(inode, now)) {
+    return *known;
+  }
+  const AttributesResult result = TRY(ask<AttributesResult>(GetAttrArgs{inode}, context));
+  return learn(result.attributes);
+}
+
+// Sizes and times are ordered with what is buffered: a commit on its way is
+// over before, and none starts until the answer is there. So an older commit
+// neither grows the file again nor puts an older mtime over the new one.
+Result<Attributes> Engine::set_attributes(const SetAttrArgs& args, const CallContext& context) {
+  const InodeStatePtr state = inodes_.find(args.inode);
+  bool buffered = false;
+  if (state != nullptr) {
+    const std::lock_guard lock(state->mutex);
+    buffered = !state->dirty.empty() || state->exclusive;
+  }
+  if (state == nullptr || (!buffered && !args.size)) {
+    const AttributesResult result = TRY(change<AttributesResult>(args, context));
+    return learn(result.attributes);
+  }
+
+  const auto apply = [this, args](InodeState& target, const MetaResult& answer) {
+    const auto* result = std::get_if<AttributesResult>(&answer);
+    if (result == nullptr) return;
+    const SteadyTime now = clock_.now();
+    if (args.size) {
+      apply_size_locked(target, *args.size, result->attributes, now);
+    } else {
+      target.learn_locked(result->attributes, now);
+    }
+    if (args.size || args.mtime || args.mtime_now) target.dirty_mtime.reset();
+    if (args.mode || args.uid || args.gid) target.clear_set_id = false;
+  };
+  TRY(change_exclusively(state, args, context, apply));
+  const std::lock_guard lock(state->mutex);
+  return state->merged_locked();
+}
+
+void Engine::apply_size_locked(InodeState& state, std::uint64_t size, const Attributes& after,
+                               SteadyTime now) {
+  const bool follow = state.own_change_locked(after, now);
+  if (follow) state.extents.truncate(size);
+  state.dirty.cut(size, ExtentMap::kEverything - size);
+  if (size == 0) {
+    // Nothing is left that could be unsynced.
+    state.unsynced.clear();
+    state.history_known = true;
+  }
+}
+
+Result<void> Engine::set_xattr(const SetXattrArgs& args, const CallContext& context) {
+  TRY(change<EmptyResult>(args, context));
+  return {};
+}
+
+Result<std::string> Engine::get_xattr(InodeId inode, const std::string& name,
+                                      const CallContext& context) {
+  XattrResult result = TRY(ask<XattrResult>(GetXattrArgs{inode, name}, context));
+  return std::move(result.value);
+}
+
+Result<std::vector<std::string>> Engine::list_xattr(InodeId inode, const CallContext& context) {
+  XattrResult result = TRY(ask<XattrResult>(ListXattrArgs{inode}, context));
+  return std::move(result.names);
+}
+
+Result<void> Engine::remove_xattr(InodeId inode, const std::string& name,
+                                  const CallContext& context) {
+  TRY(change<EmptyResult>(RemoveXattrArgs{inode, name}, context));
+  return {};
+}
+
+Result<StatFsResult> Engine::stat_fs(const CallContext& context) {
+  StatFsResult result = TRY(ask<StatFsResult>(StatFsArgs{}, context));
+  // What is buffered will need room there.
+  result.bytes_available -= std::min<std::uint64_t>(result.bytes_available, buffer_.used_bytes());
+  return result;
+}
+
+}  // namespace dfs

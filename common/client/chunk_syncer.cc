@@ -1,0 +1,100 @@
+#include "common/client/chunk_syncer.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/client/wait.h"
+
+namespace dfs {
+namespace {
+
+// Chunks named in one call.
+constexpr std::size_t kChunksPerCall = 1024;
+
+// Completions may come after the waiter has gone away.
+struct Gathering {
+  std::mutex mutex;
+  std::condition_variable arrived;
+  std::size_t missing = 0;
+  std::vector<Result<void>> results;
+};
+
+}  // namespace
+
+Result<std::vector<Result<void>>> ChunkSyncer::run(const std::vector<UnsyncedChunk>& chunks,
+                                                   const std::vector<Call>& calls,
+                                                   Interrupt* interrupt) {
+  auto gathering = std::make_shared<Gathering>();
+  gathering->missing = calls.size();
+  gathering->results.resize(calls.size());
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    std::vector<ChunkId> ids;
+    for (const std::size_t index : calls[i].indexes) ids.push_back(chunks[index].chunk);
+    storage_.client(calls[i].server)->sync(std::move(ids), [gathering, i](Result<void> result) {
+      const std::lock_guard lock(gathering->mutex);
+      gathering->results[i] = std::move(result);
+      if (--gathering->missing == 0) gathering->arrived.notify_all();
+    });
+  }
+  std::unique_lock lock(gathering->mutex);
+  const Wake wake = wait_until(lock, gathering->arrived, {clock_, interrupt, std::nullopt},
+                               [&] { return gathering->missing == 0; });
+  if (wake == Wake::interrupted) return fail(Errc::interrupted, "waiting for stable storage");
+  return gathering->results;
+}
+
+Result<std::vector<ChunkSyncReport>> ChunkSyncer::sync(const std::vector<UnsyncedChunk>& chunks,
+                                                       Interrupt* interrupt) {
+  std::vector<ChunkSyncReport> reports(chunks.size());
+  std::vector<std::size_t> not_found(chunks.size(), 0);
+  std::map<ServerId, std::vector<std::size_t>> by_server;
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    reports[i].chunk = chunks[i].chunk;
+    reports[i].length = chunks[i].length;
+    for (const ServerId server : chunks[i].stored_on) by_server[server].push_back(i);
+  }
+  std::vector<Call> calls;
+  for (const auto& [server, indexes] : by_server) {
+    for (std::size_t at = 0; at < indexes.size(); at += kChunksPerCall) {
+      const auto first = indexes.begin() + static_cast<std::ptrdiff_t>(at);
+      const auto last = indexes.begin() +
+                        static_cast<std::ptrdiff_t>(std::min(at + kChunksPerCall, indexes.size()));
+      calls.push_back({server, {first, last}});
+    }
+  }
+
+  while (!calls.empty()) {
+    const std::vector<Result<void>> results = TRY(run(chunks, calls, interrupt));
+    std::vector<Call> again;
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      const Call& call = calls[i];
+      const bool unclear = !results[i] && results[i].error().code == Errc::not_found;
+      if (unclear && call.indexes.size() > 1) {
+        // One of them is missing there; which one shows when they are asked alone.
+        for (const std::size_t index : call.indexes) again.push_back({call.server, {index}});
+        continue;
+      }
+      if (results[i]) {
+        health_.answered(call.server);
+      } else if (!unclear) {
+        health_.failed(call.server);
+        log_warn("client", "server {} could not sync: {}", call.server.value(),
+                 results[i].error().to_string());
+      }
+      for (const std::size_t index : call.indexes) {
+        (results[i] ? reports[index].synced_on : reports[index].missing_on).push_back(call.server);
+        if (unclear) ++not_found[index];
+      }
+    }
+    calls = std::move(again);
+  }
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    reports[i].nowhere = reports[i].synced_on.empty() && !chunks[i].stored_on.empty() &&
+                         not_found[i] == chunks[i].stored_on.size();
+  }
+  return reports;
+}
+
+}  // namespace dfs

@@ -1,0 +1,45 @@
+// Forces uploaded chunks to stable media on the servers that have them.
+//
+// Threads: any. Blocks; nothing is retried here.
+#pragma once
+
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/client/inode_state.h"
+#include "common/client/server_health.h"
+#include "common/rpc/storage_client.h"
+
+namespace dfs {
+
+struct ChunkSyncReport {
+  ChunkId chunk;
+  std::uint32_t length = 0;
+  std::vector<ServerId> synced_on;
+  std::vector<ServerId> missing_on;  // could not be synced there
+  bool nowhere = false;              // every server says that it does not have it
+};
+
+class ChunkSyncer {
+ public:
+  ChunkSyncer(StoragePool& storage, ServerHealth& health, const Clock& clock)
+      : storage_(storage), health_(health), clock_(clock) {}
+
+  // One report per chunk, in order. Error: interrupted.
+  Result<std::vector<ChunkSyncReport>> sync(const std::vector<UnsyncedChunk>& chunks,
+                                            Interrupt* interrupt);
+
+ private:
+  struct Call {
+    ServerId server;
+    std::vector<std::size_t> indexes;  // into `chunks`
+  };
+  Result<std::vector<Result<void>>> run(const std::vector<UnsyncedChunk>& chunks,
+                                        const std::vector<Call>& calls, Interrupt* interrupt);
+
+  StoragePool& storage_;
+  ServerHealth& health_;
+  const Clock& clock_;
+};
+
+}  // namespace dfs

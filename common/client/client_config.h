@@ -1,0 +1,40 @@
+// What the client engine may use and how it behaves.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "common/base/ids.h"
+#include "common/base/result.h"
+
+namespace dfs {
+
+struct ClientConfig {
+  // Bytes written and not yet acknowledged by the servers. When it is full,
+  // writers wait.
+  std::size_t write_buffer_bytes = 256 * MiB;
+  // Bytes read and kept, read-ahead included.
+  std::size_t read_cache_bytes = 512 * MiB;
+  // The most that is fetched ahead of one sequential reader.
+  std::size_t read_ahead_bytes_max = 32 * MiB;
+  // Chunks in flight to the servers at once.
+  std::size_t uploads_max = 8;
+  // Nothing written stays unsent longer than this unless the servers are away.
+  std::chrono::milliseconds flush_interval{1000};
+  // How long attributes learnt from the server answer without asking again.
+  std::chrono::milliseconds attribute_timeout{1000};
+  // Inodes kept with their attributes and extents when nobody has them open.
+  std::size_t inodes_max = 200'000;
+  // 0: calls wait for the servers for ever (hard mount). Otherwise they fail
+  // with `timed_out` after this long (soft mount).
+  std::chrono::milliseconds soft_timeout{0};
+  // A range that no replica could deliver is tried again for this long on a
+  // soft mount and for ever on a hard one, unless every replica answered that
+  // it does not have it.
+  std::chrono::milliseconds retry_pause_max{1000};
+
+  Result<void> validate() const;
+};
+
+}  // namespace dfs

@@ -1,0 +1,88 @@
+// The calls of FileSystem that move bytes.
+#include "common/client/engine.h"
+
+namespace dfs {
+namespace {
+
+// Programs other than root lose the set-id bits of what they write to.
+bool clears_set_id(const Attributes& attributes, const Caller& caller) {
+  if (caller.uid == 0) return false;
+  const bool set_gid = (attributes.mode & 02010U) == 02010U;
+  return (attributes.mode & 04000U) != 0 || set_gid;
+}
+
+}  // namespace
+
+Result<std::size_t> Engine::read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
+                                 const CallContext& context) {
+  return files_.read(file, offset, into, context.interrupt);
+}
+
+Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data,
+                           const CallContext& context) {
+  if (data.empty()) return {};
+  if (offset > kFileSizeMax || data.size() > kFileSizeMax - offset) return fail(Errc::file_too_big);
+  const InodeStatePtr& state = file.state();
+  const WaitLimits until = limits(context);
+  BlockList fresh(buffer_);
+  for (;;) {
+    if (write_back_.full()) return fail(Errc::no_space, "the storage servers are full");
+    std::size_t needed = 0;
+    {
+      std::vector<PendingChunkPtr> sealed;
+      const std::lock_guard lock(state->mutex);
+      if (state->gone) return fail(Errc::stale, "the file is gone");
+      if (state->error) return fail(*state->take_error_locked());
+      const std::uint32_t chunk_size = chunk_size_locked(*state);
+      needed = state->dirty.blocks_needed(offset, data.size(), chunk_size);
+      if (needed > buffer_.blocks_max() / 2) {
+        return fail(Errc::invalid, "more in one write than the write buffer takes");
+      }
+      if (needed == 0 || buffer_.try_take(needed, fresh)) {
+        const bool was_clean = state->dirty.empty();
+        state->dirty.write(offset, data, chunk_size, clock_.now(), fresh, sealed);
+        state->dirty_mtime = clock_.wall();
+        if (clears_set_id(state->attributes, context.caller)) state->clear_set_id = true;
+        if (was_clean) write_back_.wrote(state);
+        else if (!sealed.empty()) write_back_.kick();
+        return {};
+      }
+    }
+    write_back_.kick();
+    switch (buffer_.wait_for_room(needed, until)) {
+      case Wake::ready:
+        break;
+      case Wake::interrupted:
+        return fail(Errc::interrupted, "waiting for room in the write buffer");
+      case Wake::expired:
+        return fail(Errc::timed_out, "the write buffer is full and the servers do not answer");
+    }
+  }
+}
+
+Result<void> Engine::flush(OpenFile& file, const CallContext& context) {
+  const InodeStatePtr& state = file.state();
+  {
+    const std::lock_guard lock(state->mutex);
+    // What a reader closes is none of its business; what has no name left
+    // can be opened by nobody else.
+    const bool nothing_to_do = !file.options().write || state->attributes.nlink == 0 ||
+                               state->dirty.empty();
+    if (nothing_to_do) {
+      if (!state->error || !file.options().write) return {};
+      return fail(*state->take_error_locked());
+    }
+  }
+  return write_back_.flush(state, context.interrupt);
+}
+
+Result<void> Engine::fsync(OpenFile& file, const CallContext& context) {
+  return write_back_.fsync(file.state(), context.interrupt);
+}
+
+Result<void> Engine::fsync_directory(InodeId, const CallContext& context) {
+  TRY(ask<EmptyResult>(SyncArgs{}, context));
+  return {};
+}
+
+}  // namespace dfs

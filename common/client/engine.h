@@ -1,0 +1,132 @@
+// The client engine behind FileSystem: what each call does, on top of the
+// parts that read, write and remember.
+//
+//   name_operations.cc       what goes by parent and name
+//   attribute_operations.cc  attributes, extended attributes, statfs
+//   open_operations.cc       open, create, close
+//   content_operations.cc    read, write, flush, fsync
+//   range_operations.cc      allocate, seek, extents
+//
+// Threads: any.
+#pragma once
+
+#include "common/client/block_cache.h"
+#include "common/client/chunk_reader.h"
+#include "common/client/file_reader.h"
+#include "common/client/file_system.h"
+#include "common/client/inode_table.h"
+#include "common/client/late_calls.h"
+#include "common/client/meta_cache.h"
+#include "common/client/meta_sync.h"
+#include "common/client/open_file.h"
+#include "common/client/write_back.h"
+#include "common/client/write_buffer.h"
+
+namespace dfs {
+
+class Engine final : public FileSystem {
+ public:
+  Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storage, Clock& clock);
+
+  Result<Attributes> lookup(InodeId parent, const std::string& name,
+                            const CallContext& context) override;
+  Result<Attributes> make_node(InodeId parent, const std::string& name, FileType type,
+                               std::uint32_t mode, std::uint64_t rdev,
+                               const CallContext& context) override;
+  Result<Attributes> make_symlink(InodeId parent, const std::string& name,
+                                  const std::string& target, const CallContext& context) override;
+  Result<std::string> read_symlink(InodeId inode, const CallContext& context) override;
+  Result<Attributes> link(InodeId inode, InodeId new_parent, const std::string& new_name,
+                          const CallContext& context) override;
+  Result<void> unlink(InodeId parent, const std::string& name, const CallContext& context) override;
+  Result<void> remove_directory(InodeId parent, const std::string& name,
+                                const CallContext& context) override;
+  Result<void> rename(const RenameArgs& args, const CallContext& context) override;
+  Result<ReadDirResult> read_directory(InodeId inode, std::uint64_t cookie,
+                                       std::uint32_t entries_max,
+                                       const CallContext& context) override;
+
+  Result<Attributes> get_attributes(InodeId inode, const CallContext& context) override;
+  Result<Attributes> set_attributes(const SetAttrArgs& args, const CallContext& context) override;
+  Result<void> set_xattr(const SetXattrArgs& args, const CallContext& context) override;
+  Result<std::string> get_xattr(InodeId inode, const std::string& name,
+                                const CallContext& context) override;
+  Result<std::vector<std::string>> list_xattr(InodeId inode, const CallContext& context) override;
+  Result<void> remove_xattr(InodeId inode, const std::string& name,
+                            const CallContext& context) override;
+  Result<StatFsResult> stat_fs(const CallContext& context) override;
+
+  Result<Opened> open(InodeId inode, const OpenOptions& options,
+                      const CallContext& context) override;
+  Result<Created> create(InodeId parent, const std::string& name, std::uint32_t mode,
+                         bool exclusive, const OpenOptions& options,
+                         const CallContext& context) override;
+  Result<std::size_t> read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
+                           const CallContext& context) override;
+  Result<void> write(OpenFile& file, std::uint64_t offset, BufferView data,
+                     const CallContext& context) override;
+  Result<void> flush(OpenFile& file, const CallContext& context) override;
+  Result<void> fsync(OpenFile& file, const CallContext& context) override;
+  Result<void> fsync_directory(InodeId inode, const CallContext& context) override;
+  void close(OpenFilePtr file) override;
+  Result<void> allocate(OpenFile& file, int mode, std::uint64_t offset, std::uint64_t length,
+                        const CallContext& context) override;
+  Result<std::optional<std::uint64_t>> seek(OpenFile& file, std::uint64_t offset, bool data,
+                                            const CallContext& context) override;
+  Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) override;
+  Result<void> sync(const CallContext& context) override;
+
+ private:
+  // Remembers what the server told; returns it with what is dirty here.
+  Attributes learn(const Attributes& fresh);
+  void learn(const std::optional<Attributes>& fresh);
+  void learn_removed(const Attributes& removed);
+  // A call whose result type is known; a change counts for fsync.
+  template <typename R, typename Args>
+  Result<R> ask(Args args, const CallContext& context);
+  template <typename R, typename Args>
+  Result<R> change(Args args, const CallContext& context);
+
+  // Sends a change of one inode's contents or times while no commit of it is
+  // on its way; `apply(state, answer)` follows it under the lock.
+  using Apply = std::function<void(InodeState&, const MetaResult&)>;
+  Result<void> change_exclusively(const InodeStatePtr& state, MetaArgs args,
+                                  const CallContext& context, Apply apply);
+  static void apply_size_locked(InodeState& state, std::uint64_t size, const Attributes& after,
+                                SteadyTime now);
+  Result<Opened> open_truncated(const InodeStatePtr& state, const OpenOptions& options,
+                                const CallContext& context);
+  Opened opened_locked(const InodeStatePtr& state, const OpenOptions& options,
+                       const OpenResult& answer);
+  std::uint32_t chunk_size_locked(const InodeState& state) const;
+  WaitLimits limits(const CallContext& context) const;
+
+  const ClientConfig config_;
+  MetaClient& meta_;
+  Clock& clock_;
+  WriteBuffer buffer_;
+  InodeTable inodes_;
+  MetaCache meta_cache_;
+  ServerHealth health_;
+  MetaSync meta_sync_;
+  BlockCache cache_;
+  ChunkReader chunks_;
+  FileReader files_;
+  WriteBack write_back_;
+  LateCalls late_;
+};
+
+template <typename R, typename Args>
+Result<R> Engine::ask(Args args, const CallContext& context) {
+  return call_for<R>(meta_, std::move(args), context.caller, context.interrupt);
+}
+
+template <typename R, typename Args>
+Result<R> Engine::change(Args args, const CallContext& context) {
+  Result<R> result = call_for<R>(meta_, std::move(args), context.caller, context.interrupt);
+  // Interrupted or not, it may have happened.
+  meta_sync_.changed();
+  return result;
+}
+
+}  // namespace dfs

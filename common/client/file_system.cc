@@ -1,0 +1,97 @@
+#include "common/client/file_system.h"
+
+#include <algorithm>
+
+#include "common/client/engine.h"
+
+namespace dfs {
+namespace {
+
+// States of inodes that nobody has open are larger than cached attributes;
+// this many keep extents and what the kernel's pages show.
+constexpr std::size_t kIdleStatesMax = 16384;
+
+}  // namespace
+
+Result<std::unique_ptr<FileSystem>> FileSystem::create(const ClientConfig& config,
+                                                       MetaClient& meta, StoragePool& storage,
+                                                       Clock& clock) {
+  TRY(config.validate());
+  return std::make_unique<Engine>(config, meta, storage, clock);
+}
+
+Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storage, Clock& clock)
+    : config_(config),
+      meta_(meta),
+      clock_(clock),
+      buffer_(config_.write_buffer_bytes),
+      inodes_(buffer_, std::min(kIdleStatesMax, config_.inodes_max)),
+      meta_cache_(config_.inodes_max, config_.attribute_timeout),
+      health_(clock_),
+      meta_sync_(meta_),
+      cache_(config_.read_cache_bytes),
+      chunks_({meta_, storage, health_, cache_, clock_, config_}),
+      files_({meta_, chunks_, clock_, config_}),
+      write_back_({meta_, storage, health_, clock_, config_, buffer_, meta_sync_}) {}
+
+Attributes Engine::learn(const Attributes& fresh) {
+  const SteadyTime now = clock_.now();
+  const InodeStatePtr state = inodes_.find(fresh.inode);
+  if (state == nullptr) {
+    meta_cache_.learn(fresh, now);
+    return fresh;
+  }
+  const std::lock_guard lock(state->mutex);
+  state->learn_locked(fresh, now);
+  return state->merged_locked();
+}
+
+void Engine::learn(const std::optional<Attributes>& fresh) {
+  if (fresh) static_cast<void>(learn(*fresh));
+}
+
+// What has lost its last name and is not open will never be read again.
+void Engine::learn_removed(const Attributes& removed) {
+  static_cast<void>(learn(removed));
+  if (removed.nlink > 0 || removed.type == FileType::directory) return;
+  const InodeStatePtr state = inodes_.find(removed.inode);
+  if (state == nullptr) {
+    meta_cache_.forget(removed.inode);
+    return;
+  }
+  const std::lock_guard lock(state->mutex);
+  if (state->opens == 0) state->dirty.clear();
+}
+
+std::uint32_t Engine::chunk_size_locked(const InodeState& state) const {
+  const std::uint32_t own = state.attributes.chunk_size;
+  return own != 0 ? own : meta_.default_chunk_size();
+}
+
+WaitLimits Engine::limits(const CallContext& context) const {
+  WaitLimits result{clock_, context.interrupt, std::nullopt};
+  if (config_.soft_timeout.count() > 0) result.deadline = clock_.now() + config_.soft_timeout;
+  return result;
+}
+
+Result<void> Engine::change_exclusively(const InodeStatePtr& state, MetaArgs args,
+                                        const CallContext& context, Apply apply) {
+  TRY(write_back_.begin_exclusive(*state, context.interrupt));
+  const auto settle = [this, state, apply = std::move(apply)](const Result<MetaResult>& answer,
+                                                               LateCalls::Arrival) {
+    meta_sync_.changed();
+    if (answer) {
+      const std::lock_guard lock(state->mutex);
+      apply(*state, *answer);
+    }
+    write_back_.end_exclusive(*state);
+  };
+  return late_.call(meta_, std::move(args), context.caller, context.interrupt, settle);
+}
+
+Result<void> Engine::sync(const CallContext& context) {
+  TRY(write_back_.flush_all(context.interrupt));
+  return meta_sync_.sync(context.caller, context.interrupt);
+}
+
+}  // namespace dfs

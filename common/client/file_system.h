@@ -1,0 +1,144 @@
+// The client engine: a file system as calls, for the FUSE mount, the command
+// line and gateways.
+//
+// It keeps what a mount needs between calls: cached attributes and extents,
+// bytes written and not yet uploaded, bytes read ahead. What callers may rely
+// on:
+//   * A read sees every write that returned before it on this FileSystem.
+//   * After flush() or close() has returned, every other mount that opens the
+//     file afterwards sees the bytes.
+//   * After fsync() has returned, bytes and size survive the loss of power on
+//     every machine, on as many replicas as were alive.
+//   * An error of a background upload is kept and returned by the next
+//     flush(), fsync() or close() of the file. Nothing is dropped silently.
+//
+// Names are raw bytes without '/' and NUL. Offsets and sizes are bytes.
+// Threads: any; calls block. `context` carries who asks and how to interrupt
+// a wait; a call that was interrupted returns Errc::interrupted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/client/client_config.h"
+#include "common/rpc/interrupt.h"
+#include "common/rpc/meta_api.h"
+
+namespace dfs {
+
+class MetaClient;
+class StoragePool;
+
+struct CallContext {
+  Caller caller;
+  Interrupt* interrupt = nullptr;
+};
+
+// What holds a file open. Released by FileSystem::close(), once.
+class OpenFile;
+using OpenFilePtr = std::shared_ptr<OpenFile>;
+
+struct OpenOptions {
+  bool read = true;
+  bool write = false;
+  bool append = false;
+  bool truncate = false;
+  bool direct = false;  // no caching of what is read
+};
+
+struct Opened {
+  OpenFilePtr file;
+  Attributes attributes;
+  // The kernel's cached pages of the file (from earlier opens here) are still right.
+  bool keep_cache = false;
+};
+struct Created {
+  OpenFilePtr file;
+  Attributes attributes;
+  bool created = false;  // false: it was there and has been opened
+};
+
+class FileSystem {
+ public:
+  // `meta` and `storage` must outlive the result.
+  static Result<std::unique_ptr<FileSystem>> create(const ClientConfig& config, MetaClient& meta,
+                                                    StoragePool& storage, Clock& clock);
+  virtual ~FileSystem() = default;
+
+  // --- names ---
+  virtual Result<Attributes> lookup(InodeId parent, const std::string& name,
+                                    const CallContext& context) = 0;
+  virtual Result<Attributes> make_node(InodeId parent, const std::string& name, FileType type,
+                                       std::uint32_t mode, std::uint64_t rdev,
+                                       const CallContext& context) = 0;
+  virtual Result<Attributes> make_symlink(InodeId parent, const std::string& name,
+                                          const std::string& target,
+                                          const CallContext& context) = 0;
+  virtual Result<std::string> read_symlink(InodeId inode, const CallContext& context) = 0;
+  virtual Result<Attributes> link(InodeId inode, InodeId new_parent, const std::string& new_name,
+                                  const CallContext& context) = 0;
+  virtual Result<void> unlink(InodeId parent, const std::string& name,
+                              const CallContext& context) = 0;
+  virtual Result<void> remove_directory(InodeId parent, const std::string& name,
+                                        const CallContext& context) = 0;
+  virtual Result<void> rename(const RenameArgs& args, const CallContext& context) = 0;
+  // Entries after `cookie` (0: the start), without "." and "..".
+  virtual Result<ReadDirResult> read_directory(InodeId inode, std::uint64_t cookie,
+                                               std::uint32_t entries_max,
+                                               const CallContext& context) = 0;
+
+  // --- attributes ---
+  // Sizes and times include what was written here and is not committed yet.
+  virtual Result<Attributes> get_attributes(InodeId inode, const CallContext& context) = 0;
+  virtual Result<Attributes> set_attributes(const SetAttrArgs& args,
+                                            const CallContext& context) = 0;
+  virtual Result<void> set_xattr(const SetXattrArgs& args, const CallContext& context) = 0;
+  virtual Result<std::string> get_xattr(InodeId inode, const std::string& name,
+                                        const CallContext& context) = 0;
+  virtual Result<std::vector<std::string>> list_xattr(InodeId inode,
+                                                      const CallContext& context) = 0;
+  virtual Result<void> remove_xattr(InodeId inode, const std::string& name,
+                                    const CallContext& context) = 0;
+  virtual Result<StatFsResult> stat_fs(const CallContext& context) = 0;
+
+  // --- contents ---
+  virtual Result<Opened> open(InodeId inode, const OpenOptions& options,
+                              const CallContext& context) = 0;
+  virtual Result<Created> create(InodeId parent, const std::string& name, std::uint32_t mode,
+                                 bool exclusive, const OpenOptions& options,
+                                 const CallContext& context) = 0;
+  // Bytes read; fewer than asked only at the end of the file.
+  virtual Result<std::size_t> read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
+                                   const CallContext& context) = 0;
+  // All of `data`, or an error and nothing of it. With O_APPEND the offset is
+  // the one the kernel gives.
+  virtual Result<void> write(OpenFile& file, std::uint64_t offset, BufferView data,
+                             const CallContext& context) = 0;
+  // Uploads and commits what was written; returns the first error since the last one reported.
+  virtual Result<void> flush(OpenFile& file, const CallContext& context) = 0;
+  virtual Result<void> fsync(OpenFile& file, const CallContext& context) = 0;
+  // Names made so far in this directory survive power loss when it returns.
+  virtual Result<void> fsync_directory(InodeId inode, const CallContext& context) = 0;
+  // Ends the use of `file`; never waits for a server. flush() comes before it.
+  virtual void close(OpenFilePtr file) = 0;
+  // fallocate(2): mode bits as in linux/falloc.h; `unsupported` for what is not.
+  virtual Result<void> allocate(OpenFile& file, int mode, std::uint64_t offset,
+                                std::uint64_t length, const CallContext& context) = 0;
+  // lseek(2) SEEK_DATA / SEEK_HOLE; `no_data`-like end is ENXIO: Errc::range is not used,
+  // the result is empty then.
+  virtual Result<std::optional<std::uint64_t>> seek(OpenFile& file, std::uint64_t offset, bool data,
+                                                    const CallContext& context) = 0;
+  // The committed extents, for `dfs locate`.
+  virtual Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) = 0;
+
+  // --- the whole ---
+  // Uploads and commits everything written, everywhere; waits.
+  virtual Result<void> sync(const CallContext& context) = 0;
+};
+
+}  // namespace dfs

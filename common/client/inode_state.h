@@ -1,0 +1,116 @@
+// What the client knows of one inode in use: attributes and extents from the
+// server, and on top of them what was done here and is not committed yet.
+//
+// This file is the one place that decides whether a cached fact may be used
+// (attributes_fresh, extents_usable, pages_usable). Today the answer depends
+// on time and on data_change; with leases it will depend on the lease.
+//
+// `contents_change` is the data_change for which the extents hold. The server
+// adds exactly one to an inode's data_change with each change of contents; so
+// when a change of ours ends one above it, nobody else changed the file in
+// between.
+//
+// Threads: any; everything but `inode` is touched with `mutex` held. No other
+// lock is taken and nothing waits while it is held, but for `changed`.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/client/dirty_file.h"
+#include "common/client/extent_map.h"
+#include "common/rpc/meta_api.h"
+
+namespace dfs {
+
+// A committed chunk that is not known to be on stable media everywhere.
+struct UnsyncedChunk {
+  ChunkId chunk;
+  std::uint32_t length = 0;
+  std::vector<ServerId> stored_on;
+};
+
+class InodeState {
+ public:
+  InodeState(InodeId id, WriteBuffer& buffer) : inode(id), dirty(buffer) {}
+
+  const InodeId inode;
+  mutable std::mutex mutex;
+  // Something below changed that somebody may wait for.
+  std::condition_variable changed;
+
+  // --- from the server ---
+  Attributes attributes;
+  std::optional<SteadyTime> attributes_at;  // empty: unknown
+  ExtentMap extents;
+  std::uint64_t contents_change = 0;
+
+  // --- from here ---
+  DirtyFile dirty;
+  std::optional<WallNanos> dirty_mtime;  // of writes not committed yet
+  bool clear_set_id = false;             // to be done by the next commit
+  // A commit, truncation or other change of the contents is on its way: no
+  // other one may start.
+  bool exclusive = false;
+  std::optional<Error> error;  // for the next flush, fsync or close
+  bool gone = false;           // the server does not have the inode any more
+  std::uint32_t opens = 0;
+  std::uint32_t flushers = 0;  // threads that wait for its bytes, and move them along
+
+  // --- what is on stable media ---
+  std::vector<UnsyncedChunk> unsynced;  // committed by us, at most kUnsyncedMax
+  // False: others, or we long ago, may have written chunks that are not synced.
+  bool history_known = false;
+  std::uint64_t lineage = 0;   // grows when somebody else changed the contents
+
+  // The kernel's cached pages show this data_change (and what was written here since).
+  std::optional<std::uint64_t> pages_change;
+
+  static constexpr std::size_t kUnsyncedMax = 1024;
+
+  // --- may it be used? ---
+  bool attributes_fresh_locked(SteadyTime now, std::chrono::milliseconds timeout) const {
+    return attributes_at && now - *attributes_at < timeout;
+  }
+  bool extents_usable_locked(std::uint64_t end) const { return extents.known_through() >= end; }
+  bool pages_usable_locked() const { return pages_change && *pages_change == attributes.data_change; }
+
+  // --- learning ---
+  // Attributes that the server answered; older ones than known are ignored.
+  void learn_locked(const Attributes& fresh, SteadyTime now);
+  // The same with the first extents of the file.
+  void learn_opened_locked(const OpenResult& opened, SteadyTime now);
+  // A page of extents, asked for from `from` on. False: it belongs to other
+  // contents than what is known, ask again from known_through().
+  bool learn_extents_locked(std::uint64_t from, const ExtentsResult& page);
+  // What was known of the contents does not hold any more.
+  void forget_contents_locked() { others_changed_locked(0); }
+  // The server made a change of ours, after which the attributes are `after`.
+  // True: the extents may follow it; false: they already show it or are unknown.
+  bool own_change_locked(const Attributes& after, SteadyTime now);
+
+  // --- asking ---
+  std::uint64_t size_locked() const;
+  Attributes merged_locked() const;
+
+  // Nothing would be lost if it were forgotten.
+  bool idle_locked() const { return opens == 0 && dirty.empty() && !error && !exclusive; }
+
+  // The error to report, which is reported by this.
+  std::optional<Error> take_error_locked();
+  void keep_error_locked(const Error& problem) {
+    if (!error) error = problem;
+  }
+  void add_unsynced_locked(UnsyncedChunk chunk);
+
+ private:
+  void others_changed_locked(std::uint64_t data_change);
+};
+using InodeStatePtr = std::shared_ptr<InodeState>;
+
+}  // namespace dfs

@@ -1,0 +1,45 @@
+// Attributes of inodes that are not in use, as the server last told them.
+//
+// It may forget anything at any time. Inodes in use keep theirs in the inode
+// table.
+//
+// Bound: `inodes_max` entries.
+// Threads: any.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <unordered_map>
+
+#include "common/base/clock.h"
+#include "common/base/guarded.h"
+#include "common/rpc/types.h"
+
+namespace dfs {
+
+class MetaCache {
+ public:
+  MetaCache(std::size_t inodes_max, std::chrono::milliseconds timeout)
+      : per_shard_max_(inodes_max / kShards + 1), timeout_(timeout) {}
+
+  void learn(const Attributes& attributes, SteadyTime now);
+  void forget(InodeId inode);
+  // Empty if unknown or learnt too long before `now`.
+  std::optional<Attributes> find(InodeId inode, SteadyTime now) const;
+
+ private:
+  static constexpr std::size_t kShards = 16;
+  struct Known {
+    Attributes attributes;
+    SteadyTime at;
+  };
+  using Shard = std::unordered_map<InodeId, Known>;
+
+  const std::size_t per_shard_max_;
+  const std::chrono::milliseconds timeout_;
+  mutable std::array<Guarded<Shard>, kShards> shards_;
+};
+
+}  // namespace dfs

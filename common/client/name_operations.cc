@@ -1,0 +1,82 @@
+// The calls of FileSystem that go by parent and name: all go to the server,
+// which is the one that knows names.
+#include "common/client/engine.h"
+
+namespace dfs {
+
+Result<Attributes> Engine::lookup(InodeId parent, const std::string& name,
+                                  const CallContext& context) {
+  const EntryResult entry = TRY(ask<EntryResult>(LookupArgs{parent, name}, context));
+  learn(entry.parent);
+  return learn(entry.attributes);
+}
+
+Result<Attributes> Engine::make_node(InodeId parent, const std::string& name, FileType type,
+                                     std::uint32_t mode, std::uint64_t rdev,
+                                     const CallContext& context) {
+  CreateArgs args;
+  args.parent = parent;
+  args.name = name;
+  args.type = type;
+  args.mode = mode;
+  args.rdev = rdev;
+  args.exclusive = true;
+  const EntryResult entry = TRY(change<EntryResult>(std::move(args), context));
+  learn(entry.parent);
+  return learn(entry.attributes);
+}
+
+Result<Attributes> Engine::make_symlink(InodeId parent, const std::string& name,
+                                        const std::string& target, const CallContext& context) {
+  const EntryResult entry = TRY(change<EntryResult>(SymlinkArgs{parent, name, target}, context));
+  learn(entry.parent);
+  return learn(entry.attributes);
+}
+
+Result<std::string> Engine::read_symlink(InodeId inode, const CallContext& context) {
+  ReadlinkResult result = TRY(ask<ReadlinkResult>(ReadlinkArgs{inode}, context));
+  return std::move(result.target);
+}
+
+Result<Attributes> Engine::link(InodeId inode, InodeId new_parent, const std::string& new_name,
+                                const CallContext& context) {
+  const EntryResult entry = TRY(change<EntryResult>(LinkArgs{inode, new_parent, new_name}, context));
+  learn(entry.parent);
+  return learn(entry.attributes);
+}
+
+Result<void> Engine::unlink(InodeId parent, const std::string& name, const CallContext& context) {
+  const RemovedResult result =
+      TRY(change<RemovedResult>(UnlinkArgs{parent, name, false}, context));
+  if (result.removed) learn_removed(*result.removed);
+  learn(result.parent);
+  return {};
+}
+
+Result<void> Engine::remove_directory(InodeId parent, const std::string& name,
+                                      const CallContext& context) {
+  const RemovedResult result = TRY(change<RemovedResult>(UnlinkArgs{parent, name, true}, context));
+  if (result.removed) meta_cache_.forget(result.removed->inode);
+  learn(result.parent);
+  return {};
+}
+
+Result<void> Engine::rename(const RenameArgs& args, const CallContext& context) {
+  const RemovedResult result = TRY(change<RemovedResult>(args, context));
+  if (result.removed) learn_removed(*result.removed);
+  learn(result.moved);
+  learn(result.parent);
+  learn(result.new_parent);
+  return {};
+}
+
+Result<ReadDirResult> Engine::read_directory(InodeId inode, std::uint64_t cookie,
+                                             std::uint32_t entries_max,
+                                             const CallContext& context) {
+  ReadDirResult result =
+      TRY(ask<ReadDirResult>(ReadDirArgs{inode, cookie, entries_max}, context));
+  for (Entry& entry : result.entries) entry.attributes = learn(entry.attributes);
+  return result;
+}
+
+}  // namespace dfs

@@ -1,0 +1,87 @@
+#include "common/client/pending_chunk.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace dfs {
+namespace {
+
+constexpr std::size_t kBlock = WriteBuffer::kBlock;
+
+}  // namespace
+
+void PendingChunk::append(BufferView data, BlockList& fresh) {
+  while (!data.empty()) {
+    const std::size_t within = length_ % kBlock;
+    if (within == 0) blocks_.adopt(fresh);
+    std::byte* block = blocks_[blocks_.size() - 1];
+    const std::size_t count = std::min(data.size(), kBlock - within);
+    std::memcpy(block + within, data.data(), count);
+    length_ += static_cast<std::uint32_t>(count);
+    data = data.subspan(count);
+    // Now, while the block is in the processor's cache.
+    if (within + count == kBlock) checksums_.push_back(checksum_of({block, kBlock}));
+  }
+}
+
+void PendingChunk::overwrite(std::uint32_t at, BufferView data) {
+  invariant(phase == ChunkPhase::open && at + data.size() <= length_,
+            "only bytes of an open chunk are overwritten");
+  while (!data.empty()) {
+    const std::uint32_t block = at / kBlock;
+    const std::size_t within = at % kBlock;
+    const std::size_t count = std::min(data.size(), kBlock - within);
+    std::memcpy(blocks_[block] + within, data.data(), count);
+    const bool complete = block < checksums_.size();
+    if (complete && (stale_blocks_.empty() || stale_blocks_.back() != block)) {
+      stale_blocks_.push_back(block);
+    }
+    at += static_cast<std::uint32_t>(count);
+    data = data.subspan(count);
+  }
+  // Overwriting the same blocks for ever must not make the list grow for ever.
+  if (stale_blocks_.size() > 2 * blocks_.size()) {
+    std::sort(stale_blocks_.begin(), stale_blocks_.end());
+    stale_blocks_.erase(std::unique(stale_blocks_.begin(), stale_blocks_.end()),
+                        stale_blocks_.end());
+  }
+}
+
+void PendingChunk::copy(std::uint64_t at, MutableBuffer into) const {
+  while (!into.empty()) {
+    const std::size_t within = at % kBlock;
+    const std::size_t count = std::min(into.size(), kBlock - within);
+    std::memcpy(into.data(), blocks_[at / kBlock] + within, count);
+    at += count;
+    into = into.subspan(count);
+  }
+}
+
+void PendingChunk::finish_checksums() {
+  std::sort(stale_blocks_.begin(), stale_blocks_.end());
+  stale_blocks_.erase(std::unique(stale_blocks_.begin(), stale_blocks_.end()), stale_blocks_.end());
+  for (const std::uint32_t block : stale_blocks_) {
+    checksums_[block] = checksum_of({blocks_[block], kBlock});
+  }
+  stale_blocks_.clear();
+  if (checksums_.size() < blocks_.size()) {
+    const std::size_t within = length_ % kBlock;
+    checksums_.push_back(checksum_of({blocks_[blocks_.size() - 1], within}));
+  }
+}
+
+std::vector<BufferView> PendingChunk::pieces() const {
+  std::vector<BufferView> result;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const std::size_t count = std::min(kBlock, length_ - i * kBlock);
+    const bool continues = !result.empty() && result.back().data() + result.back().size() == blocks_[i];
+    if (continues) {
+      result.back() = {result.back().data(), result.back().size() + count};
+    } else {
+      result.push_back({blocks_[i], count});
+    }
+  }
+  return result;
+}
+
+}  // namespace dfs

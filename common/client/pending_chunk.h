@@ -1,0 +1,94 @@
+// A chunk in the making: bytes of one file that were written here and that
+// the servers have not acknowledged yet.
+//
+// It is a log: what is written is appended, wherever in the file it belongs,
+// so that scattered writes travel as one chunk too. It goes through its
+// phases in this order (an upload that fails goes back to `sealed`):
+//
+//   open       bytes are added or overwritten
+//   sealed     unchanging; waits for its upload
+//   uploading  an upload is on its way
+//   uploaded   the servers have it; a commit will name it
+//   dropped    nothing refers to it any more
+//
+// Guarded by the lock of its inode's state (inode_state.h), but for what
+// is unchanging once it is sealed: blocks, length, checksums.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/bytes.h"
+#include "common/base/checksum.h"
+#include "common/base/clock.h"
+#include "common/client/write_buffer.h"
+#include "common/rpc/storage_client.h"
+
+namespace dfs {
+
+enum class ChunkPhase { open, sealed, uploading, uploaded, dropped };
+
+// How far the upload of one chunk has come. While it is `uploading` this
+// belongs to the upload; else to the inode's lock.
+struct UploadProgress {
+  ChunkId chunk;                       // none yet: 0
+  std::string capability;
+  std::vector<ServerId> failed;        // members of its group that just failed
+  std::vector<ServerId> avoid;         // the same of groups given up
+  ChunkId fallback;                    // the best copy made so far, as the next three tell
+  std::vector<ServerId> stored_on;
+  std::vector<ServerId> missing_on;    // members that lack it, or have not synced it
+  bool synced = false;                 // on stable media on all of stored_on
+  bool resume = false;                 // part of it may be there already
+  bool full = false;                   // a server said that it has no space
+  unsigned groups_tried = 0;
+  unsigned refusals = 0;               // answers that another try may not cure
+  std::chrono::milliseconds pause{0};  // before the next round; grows
+  SteadyTime not_before{};
+  std::optional<SteadyTime> failing_since;
+};
+
+class PendingChunk {
+ public:
+  PendingChunk(WriteBuffer& buffer, std::uint64_t serial_number, SteadyTime now)
+      : serial(serial_number), born(now), blocks_(buffer) {}
+
+  // Appends `data`, which takes its memory from `fresh` when a block is full.
+  void append(BufferView data, BlockList& fresh);
+  // Replaces bytes that are there.
+  void overwrite(std::uint32_t at, BufferView data);
+  // Copies [at, at + into.size()) out.
+  void copy(std::uint64_t at, MutableBuffer into) const;
+
+  std::uint32_t length() const { return length_; }
+  // Bytes that fit before another block is needed.
+  std::size_t tail_room() const { return blocks_.size() * WriteBuffer::kBlock - length_; }
+
+  // Makes all checksums right; from then on nothing changes.
+  void finish_checksums();
+  const std::vector<Checksum>& checksums() const { return checksums_; }
+  std::vector<BufferView> pieces() const;
+
+  const std::uint64_t serial;          // order of creation in the file, from 1
+  const SteadyTime born;
+  ChunkPhase phase = ChunkPhase::open;
+  bool sync = false;                   // upload straight to stable media
+  bool contiguous = true;              // one run of the file so far
+  std::uint64_t file_offset = 0;       // of its first byte
+  std::uint64_t next_offset = 0;       // where a write would continue it
+  std::uint32_t runs = 0;              // appended ranges
+  std::uint64_t live_bytes = 0;        // that the file's dirty ranges refer to
+  UploadProgress upload;
+
+ private:
+  BlockList blocks_;
+  std::uint32_t length_ = 0;
+  std::vector<Checksum> checksums_;         // of the full blocks, one each
+  std::vector<std::uint32_t> stale_blocks_;  // whose checksum is to be made again
+};
+using PendingChunkPtr = std::shared_ptr<PendingChunk>;
+
+}  // namespace dfs

@@ -1,0 +1,123 @@
+// Moves written bytes to the servers: in the background, and for whoever
+// waits for them.
+//
+// Background, one thread: chunks that are full are uploaded at once, open
+// ones when they are older than flush_interval or when writers wait for
+// memory; what is uploaded is committed. Whoever calls flush() or fsync()
+// does the same work for that file in its own thread, so that the usual case
+// wakes no other thread.
+//
+// Threads: any. The destructor stops the background and waits for calls on
+// their way; what is still buffered then is lost (FileSystem::sync first).
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/guarded.h"
+#include "common/client/chunk_allocator.h"
+#include "common/client/chunk_syncer.h"
+#include "common/client/chunk_writer.h"
+#include "common/client/client_config.h"
+#include "common/client/committer.h"
+#include "common/client/inode_state.h"
+#include "common/client/meta_sync.h"
+#include "common/client/server_health.h"
+#include "common/client/write_buffer.h"
+
+namespace dfs {
+
+class WriteBack {
+ public:
+  struct Parts {
+    MetaClient& meta;
+    StoragePool& storage;
+    ServerHealth& health;
+    const Clock& clock;
+    const ClientConfig& config;
+    WriteBuffer& buffer;
+    MetaSync& meta_sync;
+  };
+  explicit WriteBack(const Parts& parts);
+  ~WriteBack();
+  WriteBack(const WriteBack&) = delete;
+  WriteBack& operator=(const WriteBack&) = delete;
+
+  // Bytes were written to a state that had none, or chunks became full.
+  void wrote(const InodeStatePtr& state);
+  // There is something to do in the background (memory is short, a waiter left).
+  void kick();
+  // The servers said lately that they are full.
+  bool full() const { return writer_.full(); }
+
+  // Everything written to `state` so far is committed when it returns.
+  // Errors: the file's kept one, which is reported by this; interrupted,
+  // timed_out and the like leave the bytes buffered.
+  Result<void> flush(const InodeStatePtr& state, Interrupt* interrupt);
+  // And survives power loss.
+  Result<void> fsync(const InodeStatePtr& state, Interrupt* interrupt);
+  // flush() for every file; the first error, after all have been tried.
+  Result<void> flush_all(Interrupt* interrupt);
+
+  // Runs `change` while no commit of the inode is on its way and none can
+  // start. What was written stays buffered meanwhile.
+  Result<void> begin_exclusive(InodeState& state, Interrupt* interrupt);
+  void end_exclusive(InodeState& state);
+
+ private:
+  enum class Goal { uploaded, committed };
+  enum class Step { finished, failed, upload, commit, wait };
+  struct Target {
+    std::uint64_t serial = 0;  // everything in chunks up to it
+    Goal goal = Goal::committed;
+    CommitMode mode = CommitMode::plain;
+    std::vector<ChunkPlacement> extra;
+  };
+
+  // --- for a waiting caller (write_back.cc) ---
+  Result<void> drive(const InodeStatePtr& state, Target target, Interrupt* interrupt);
+  Step next_step_locked(InodeState& state, const Target& target, PendingChunkPtr& to_upload,
+                        std::optional<SteadyTime>& wake_at) const;
+  Result<void> commit_step(const InodeStatePtr& state, Target& target, Interrupt* interrupt);
+
+  // --- fsync (file_sync.cc) ---
+  struct SyncWork {
+    std::vector<UnsyncedChunk> chunks;
+    std::vector<PendingChunkPtr> pending;  // parallel to the first of `chunks`
+    std::uint64_t lineage = 0;
+    bool whole_history = false;
+  };
+  Result<SyncWork> gather(const InodeStatePtr& state, std::uint64_t serial, Interrupt* interrupt);
+  // The placements to report; `again` if chunks went back to be uploaded elsewhere.
+  Result<std::vector<ChunkPlacement>> sync_chunks(const InodeStatePtr& state, const SyncWork& work,
+                                                  bool& again, Interrupt* interrupt);
+  void forget_synced(InodeState& state, const SyncWork& work, bool synced);
+
+  // --- background (write_back_thread.cc) ---
+  void run();
+  void pass();
+  std::vector<InodeStatePtr> dirty_states() const;
+  void forget_clean();
+  void settled();
+
+  const Parts parts_;
+  Interrupt stop_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool kicked_ = false;
+  bool stopping_ = false;
+
+  ChunkAllocator allocator_;
+  Committer committer_;
+  ChunkSyncer syncer_;
+  Guarded<std::unordered_map<InodeId, InodeStatePtr>> dirty_;
+  ChunkWriter writer_;  // its completions use what is above
+  std::thread thread_;
+};
+
+}  // namespace dfs

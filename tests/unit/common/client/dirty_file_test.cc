@@ -1,0 +1,196 @@
+#include "common/client/dirty_file.h"
+
+#include <map>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace dfs {
+namespace {
+
+constexpr std::uint32_t kChunk = 256 * KiB;
+const SteadyTime kNow{};
+
+class DirtyFileTest : public ::testing::Test {
+ protected:
+  std::vector<PendingChunkPtr> write(std::uint64_t offset, std::size_t length, std::uint8_t fill) {
+    const std::vector<std::byte> data(length, std::byte{fill});
+    return write(offset, data);
+  }
+  std::vector<PendingChunkPtr> write(std::uint64_t offset, BufferView data) {
+    std::vector<PendingChunkPtr> sealed;
+    BlockList fresh(buffer_);
+    EXPECT_TRUE(buffer_.try_take(file_.blocks_needed(offset, data.size(), kChunk), fresh));
+    file_.write(offset, data, kChunk, kNow, fresh, sealed);
+    return sealed;
+  }
+  std::size_t chunks_in(ChunkPhase phase) const {
+    std::size_t count = 0;
+    for (const auto& chunk : file_.chunks()) count += chunk->phase == phase ? 1 : 0;
+    return count;
+  }
+
+  WriteBuffer buffer_{16 * MiB};
+  DirtyFile file_{buffer_};
+};
+
+TEST_F(DirtyFileTest, CutsASequentialWriteAtChunkBordersOfTheFile) {
+  // Starts in the middle of a chunk.
+  std::vector<PendingChunkPtr> sealed;
+  for (std::uint64_t at = 100 * KiB; at < 700 * KiB; at += 4 * KiB) {
+    for (const auto& chunk : write(at, 4 * KiB, 1)) sealed.push_back(chunk);
+  }
+  ASSERT_EQ(sealed.size(), 2U);
+  EXPECT_EQ(sealed[0]->file_offset, 100 * KiB);
+  EXPECT_EQ(sealed[0]->length(), 156 * KiB);
+  EXPECT_EQ(sealed[1]->file_offset, 256 * KiB);
+  EXPECT_EQ(sealed[1]->length(), kChunk);
+  EXPECT_EQ(chunks_in(ChunkPhase::open), 1U);
+}
+
+TEST_F(DirtyFileTest, PacksScatteredSmallWritesIntoWholeChunks) {
+  std::vector<PendingChunkPtr> sealed;
+  for (std::uint64_t i = 0; i < 128; ++i) {
+    for (const auto& chunk : write(i * 1 * MiB + 8 * KiB, 4 * KiB, 1)) sealed.push_back(chunk);
+  }
+  ASSERT_EQ(sealed.size(), 2U);
+  EXPECT_EQ(sealed[0]->length(), kChunk);
+  EXPECT_EQ(file_.ranges().size(), 128U);
+}
+
+TEST_F(DirtyFileTest, KeepsStreamsThatAreWrittenAtTheSameTimeApart) {
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    write(0 * MiB + i * 64 * KiB, 64 * KiB, 1);
+    write(8 * MiB + i * 64 * KiB, 64 * KiB, 2);
+  }
+  EXPECT_EQ(file_.chunks().size(), 2U);
+  EXPECT_EQ(file_.ranges().size(), 2U);
+}
+
+TEST_F(DirtyFileTest, OverwritesInPlaceWhatIsStillOpen) {
+  write(0, 10000, 1);
+  for (int i = 0; i < 1000; ++i) write(4096, 512, static_cast<std::uint8_t>(i));
+  ASSERT_EQ(file_.chunks().size(), 1U);
+  EXPECT_EQ(file_.chunks().front()->length(), 10000U);
+}
+
+TEST_F(DirtyFileTest, ForgetsAChunkThatNothingRefersToAnyMore) {
+  write(0, 10000, 1);
+  const std::size_t used = buffer_.used_bytes();
+  EXPECT_GT(used, 0U);
+  file_.cut(0, 5000);
+  EXPECT_EQ(file_.chunks().size(), 1U);
+  file_.cut(5000, 5000);
+  EXPECT_TRUE(file_.empty());
+  EXPECT_EQ(buffer_.used_bytes(), 0U);
+}
+
+TEST_F(DirtyFileTest, KeepsDirtyWhatIsWrittenWhileItsCommitIsOnItsWay) {
+  write(0, 8192, 1);
+  std::vector<PendingChunkPtr> sealed;
+  file_.seal(kNow, sealed);
+  ASSERT_EQ(sealed.size(), 1U);
+  sealed[0]->phase = ChunkPhase::uploaded;
+  const auto ranges = file_.to_commit(100);
+  ASSERT_EQ(ranges.size(), 1U);
+
+  write(4096, 1024, 2);
+  file_.committed(ranges);
+  ASSERT_EQ(file_.ranges().size(), 1U);
+  EXPECT_EQ(file_.ranges().bytes(), 1024U);
+  EXPECT_EQ(file_.chunks().size(), 1U);
+}
+
+TEST_F(DirtyFileTest, MakesRightChecksumsAfterOverwriting) {
+  std::vector<std::byte> data(200000);
+  std::mt19937 random(5);
+  for (auto& byte : data) byte = static_cast<std::byte>(random());
+  write(0, data);
+  for (int i = 0; i < 50; ++i) {
+    const std::size_t at = random() % 190000;
+    for (std::size_t j = at; j < at + 5000; ++j) data[j] = static_cast<std::byte>(random());
+    write(at, BufferView(data).subspan(at, 5000));
+  }
+  const PendingChunkPtr chunk = file_.chunks().front();
+  chunk->finish_checksums();
+  EXPECT_EQ(chunk->checksums(), block_checksums(data));
+  std::vector<std::byte> pieces;
+  for (const BufferView piece : chunk->pieces()) {
+    pieces.insert(pieces.end(), piece.begin(), piece.end());
+  }
+  EXPECT_EQ(pieces, data);
+}
+
+// Random writes, cuts, uploads and commits in any order: the committed bytes
+// under the dirty ones are always what was written last.
+TEST_F(DirtyFileTest, NeverLosesOrRevivesAByteUnderRandomUse) {
+  constexpr std::size_t kSize = 1 * MiB;
+  for (unsigned seed = 1; seed <= 8; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    DirtyFile file(buffer_);
+    std::vector<std::uint8_t> expected(kSize, 0);
+    std::vector<std::uint8_t> committed(kSize, 0);
+    std::vector<PendingChunkPtr> sealed;
+    for (int step = 0; step < 400; ++step) {
+      const std::size_t offset = random() % kSize;
+      const std::size_t most = random() % 3 == 0 ? 200000 : 6000;
+      const std::size_t length = 1 + random() % std::min(most, kSize - offset);
+      switch (random() % 8) {
+        case 0:
+          file.cut(offset, length);
+          std::fill_n(expected.begin() + static_cast<std::ptrdiff_t>(offset), length, 0);
+          std::fill_n(committed.begin() + static_cast<std::ptrdiff_t>(offset), length, 0);
+          break;
+        case 1:
+          file.seal(kNow, sealed);
+          break;
+        case 2:
+          for (const auto& chunk : sealed) {
+            if (chunk->phase == ChunkPhase::sealed && random() % 2 == 0) {
+              chunk->phase = ChunkPhase::uploaded;
+            }
+          }
+          break;
+        case 3: {
+          const auto ranges = file.to_commit(1 + random() % 50);
+          for (const auto& range : ranges) {
+            std::vector<std::byte> bytes(range.length);
+            range.source->copy(range.source_offset, bytes);
+            for (std::size_t i = 0; i < range.length; ++i) {
+              committed[range.offset + i] = static_cast<std::uint8_t>(bytes[i]);
+            }
+          }
+          file.committed(ranges);
+          break;
+        }
+        default: {
+          std::vector<std::byte> data(length);
+          for (auto& byte : data) byte = static_cast<std::byte>(1 + random() % 255);
+          BlockList fresh(buffer_);
+          ASSERT_TRUE(buffer_.try_take(file.blocks_needed(offset, length, kChunk), fresh));
+          file.write(offset, data, kChunk, kNow, fresh, sealed);
+          for (std::size_t i = 0; i < length; ++i) {
+            expected[offset + i] = static_cast<std::uint8_t>(data[i]);
+          }
+        }
+      }
+      std::uint64_t live = 0;
+      for (const auto& chunk : file.chunks()) live += chunk->live_bytes;
+      ASSERT_EQ(live, file.ranges().bytes());
+    }
+    std::vector<std::uint8_t> now = committed;
+    file.ranges().visit(0, kSize, [&](const DirtyFile::Range& range) {
+      std::vector<std::byte> bytes(range.length);
+      range.source->copy(range.source_offset, bytes);
+      for (std::size_t i = 0; i < range.length; ++i) {
+        now[range.offset + i] = static_cast<std::uint8_t>(bytes[i]);
+      }
+    });
+    ASSERT_EQ(now, expected);
+  }
+}
+
+}  // namespace
+}  // namespace dfs
