@@ -1,0 +1,60 @@
+#include <sys/stat.h>
+
+#include "fuse/operations.h"
+
+namespace dfs::fuse {
+namespace {
+
+constexpr std::uint32_t kPermissionBits = 07777;
+
+WallNanos to_nanos(const timespec& time) {
+  return WallNanos{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+SetAttrArgs to_args(InodeId inode, const struct stat& wanted, int to_set) {
+  SetAttrArgs args;
+  args.inode = inode;
+  if (to_set & FUSE_SET_ATTR_MODE) args.mode = wanted.st_mode & kPermissionBits;
+  if (to_set & FUSE_SET_ATTR_UID) args.uid = wanted.st_uid;
+  if (to_set & FUSE_SET_ATTR_GID) args.gid = wanted.st_gid;
+  if (to_set & FUSE_SET_ATTR_SIZE) args.size = static_cast<std::uint64_t>(wanted.st_size);
+  // "Now" is the servers' now: clocks of several machines never agree.
+  if (to_set & FUSE_SET_ATTR_ATIME_NOW) {
+    args.atime_now = true;
+  } else if (to_set & FUSE_SET_ATTR_ATIME) {
+    args.atime = to_nanos(wanted.st_atim);
+  }
+  if (to_set & FUSE_SET_ATTR_MTIME_NOW) {
+    args.mtime_now = true;
+  } else if (to_set & FUSE_SET_ATTR_MTIME) {
+    args.mtime = to_nanos(wanted.st_mtim);
+  }
+  if (to_set & FUSE_SET_ATTR_CTIME) args.ctime = to_nanos(wanted.st_ctim);
+  // The kernel's FATTR_KILL_SUIDGID: this chown or truncation drops set-id bits.
+  args.clear_set_id = (to_set & FUSE_SET_ATTR_KILL_SUID) != 0;
+  return args;
+}
+
+}  // namespace
+
+void do_getattr(fuse_req_t handle, fuse_ino_t inode, fuse_file_info*) {
+  Request request(handle, Operation::getattr, InodeId{inode});
+  request.reply_attributes(request.files().get_attributes(InodeId{inode}, request.context()));
+}
+
+void do_setattr(fuse_req_t handle, fuse_ino_t inode, struct stat* wanted, int to_set,
+                fuse_file_info*) {
+  Request request(handle, Operation::setattr, InodeId{inode});
+  const SetAttrArgs args = to_args(InodeId{inode}, *wanted, to_set);
+  const auto attributes = request.files().set_attributes(args, request.context());
+  if (args.mode) request.state().mode_changes.changed();
+  request.changed();
+  request.reply_attributes(attributes);
+}
+
+void do_statfs(fuse_req_t handle, fuse_ino_t inode) {
+  Request request(handle, Operation::statfs, InodeId{inode});
+  request.reply_stat_fs(request.files().stat_fs(request.context()));
+}
+
+}  // namespace dfs::fuse

@@ -1,0 +1,165 @@
+// dfs status: servers, groups, space, sessions and queues.
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "common/base/config_file.h"
+#include "common/rpc/meta_client.h"
+#include "fuse/cli/command.h"
+#include "fuse/cli/connection.h"
+#include "fuse/cli/output.h"
+
+namespace dfs::cli {
+
+namespace {
+
+using Align = Table::Align;
+
+struct StatusOptions {
+  ConnectOptions connect;
+  bool json = false;
+};
+
+std::string members_text(const Group& group) {
+  std::string text;
+  for (const GroupMember& member : group.members) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", member.server.value());
+    if (member.state != MemberState::active) text += fmt::format(" {}", name_of(member.state));
+  }
+  return text;
+}
+
+std::string labels_text(const ServerInfo& server) {
+  std::string text;
+  for (const auto& [key, value] : server.labels) text += fmt::format("{}{}={}", text.empty() ? "" : " ", key, value);
+  return text;
+}
+
+void print_servers(const GroupTable& table) {
+  Table rows({{"SERVER", Align::right}, {"ADDRESS"}, {"STATE"}, {"FREE", Align::right},
+              {"OF", Align::right}, {"CHUNKS", Align::right}, {"LABELS"}});
+  for (const auto& [id, server] : table.servers) {
+    rows.add({std::to_string(id.value()), server.address, server.alive ? "alive" : "down",
+              format_size(server.available), format_size(server.capacity),
+              std::to_string(server.chunks), labels_text(server)});
+  }
+  print(rows.empty() ? "no storage server has registered yet\n" : rows.text());
+}
+
+void print_groups(const GroupTable& table) {
+  Table rows({{"GROUP", Align::right}, {"POOL"}, {"EPOCH", Align::right}, {"SERVERS"}});
+  for (const auto& [id, group] : table.groups)
+    rows.add({std::to_string(id.value()), group.pool, std::to_string(group.epoch.value()), members_text(group)});
+  print(rows.empty() ? "no replica group yet\n" : rows.text());
+}
+
+void print_sessions(const std::vector<SessionStatus>& sessions) {
+  Table rows({{"SESSION", Align::right}, {"PROGRAM"}, {"HOST"}, {"PID", Align::right}, {"PLACE"},
+              {"OPEN", Align::right}, {"SINCE"}, {"STATE"}});
+  for (const SessionStatus& session : sessions) {
+    rows.add({std::to_string(session.session.value()), session.program, session.host,
+              std::to_string(session.process), escaped(session.place),
+              std::to_string(session.open_inodes), format_time(session.since),
+              session.connected ? "connected" : "away"});
+  }
+  print(rows.text());
+}
+
+void print_people(const std::string& address, const ClusterStatusResult& status, const StatFsResult& space) {
+  const std::int64_t up_s = (SystemClock::instance().wall() - status.started) / 1'000'000'000;
+  print_line(fmt::format("cluster {}, metadata server {} (version {}, up {})", status.cluster,
+                         address, status.version, format_duration(up_s)));
+  print_line(fmt::format("{} replicas, chunks of {}; {} of {} free", status.replicas,
+                         format_size(status.chunk_size), format_size(space.bytes_available),
+                         format_size(space.bytes_total)));
+  print_line(fmt::format("{} inodes, {} in {} chunks; {} chunks to delete, {} copies to repair",
+                         status.inodes, format_size(status.chunk_bytes), status.chunks,
+                         status.garbage_chunks, status.repair_queue));
+  print("\n");
+  print_servers(status.group_table);
+  print("\n");
+  print_groups(status.group_table);
+  print("\n");
+  print_sessions(status.sessions);
+}
+
+nlohmann::json servers_json(const GroupTable& table) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& [id, server] : table.servers) {
+    list.push_back({{"server", id.value()}, {"address", server.address},
+                    {"local_socket", server.local_socket}, {"alive", server.alive},
+                    {"labels", server.labels}, {"capacity", server.capacity},
+                    {"available", server.available}, {"chunks", server.chunks}});
+  }
+  return list;
+}
+
+nlohmann::json groups_json(const GroupTable& table) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& [id, group] : table.groups) {
+    nlohmann::json members = nlohmann::json::array();
+    for (const GroupMember& member : group.members)
+      members.push_back({{"server", member.server.value()}, {"state", name_of(member.state)}});
+    list.push_back({{"group", id.value()}, {"pool", group.pool}, {"epoch", group.epoch.value()},
+                    {"members", std::move(members)}});
+  }
+  return list;
+}
+
+nlohmann::json sessions_json(const std::vector<SessionStatus>& sessions) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const SessionStatus& session : sessions) {
+    list.push_back({{"session", session.session.value()}, {"program", session.program},
+                    {"host", session.host}, {"place", session.place}, {"pid", session.process},
+                    {"open_inodes", session.open_inodes}, {"since_ns", session.since},
+                    {"connected", session.connected}});
+  }
+  return list;
+}
+
+Result<void> status(const StatusOptions& options) {
+  const std::string address = TRY(find_meta_address(options.connect));
+  const auto connection = TRY(Connection::open(options.connect));
+  const CallContext context = connection->context();
+  const auto facts = TRY(call_for<ClusterStatusResult>(connection->meta(), ClusterStatusArgs{},
+                                                       context.caller, nullptr));
+  const StatFsResult space = TRY(connection->files().stat_fs(context));
+  if (!options.json) {
+    print_people(address, facts, space);
+    return {};
+  }
+  print_json({{"cluster", facts.cluster},
+              {"meta", address},
+              {"version", facts.version},
+              {"started_ns", facts.started},
+              {"replicas", facts.replicas},
+              {"chunk_size", facts.chunk_size},
+              {"bytes_total", space.bytes_total},
+              {"bytes_available", space.bytes_available},
+              {"inodes", facts.inodes},
+              {"chunks", facts.chunks},
+              {"chunk_bytes", facts.chunk_bytes},
+              {"garbage_chunks", facts.garbage_chunks},
+              {"repair_queue", facts.repair_queue},
+              {"servers", servers_json(facts.group_table)},
+              {"groups", groups_json(facts.group_table)},
+              {"sessions", sessions_json(facts.sessions)}});
+  return {};
+}
+
+}  // namespace
+
+void add_status_command(CLI::App& parent, Choice& choice) {
+  CLI::App* command = parent.add_subcommand("status", "Show servers, groups, space, sessions and queues");
+  const auto options = std::make_shared<StatusOptions>();
+  command->add_flag("--json", options->json, "Print JSON");
+  add_connect_options(*command, options->connect);
+  add_examples(*command, "  dfs status\n  dfs status --meta server:7300 --json");
+  command->callback([options, &choice] { choice.set([options] { return status(*options); }); });
+}
+
+}  // namespace dfs::cli

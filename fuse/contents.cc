@@ -1,0 +1,178 @@
+#include <algorithm>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuse/operations.h"
+#include "fuse/request_hints.h"
+#include "fuse/worker_pool.h"
+
+namespace dfs::fuse {
+namespace {
+
+constexpr std::uint32_t kPermissionBits = 07777;
+
+OpenOptions to_options(int flags) {
+  OpenOptions options;
+  const int access = flags & O_ACCMODE;
+  options.read = access != O_WRONLY;
+  options.write = access != O_RDONLY;
+  options.append = (flags & O_APPEND) != 0;
+  options.truncate = (flags & O_TRUNC) != 0;
+  options.direct = (flags & O_DIRECT) != 0;
+  return options;
+}
+
+// Fills in what the kernel is told of a file just opened.
+void describe(const OpenOptions& options, fuse_file_info& info) {
+  // Nothing was written through it, so closing it has nothing to report.
+  info.noflush = !options.write;
+}
+
+Result<void> clear_set_id(Request& request, InodeId inode) {
+  SetAttrArgs args;
+  args.inode = inode;
+  args.clear_set_id = true;
+  TRY(request.files().set_attributes(args, request.context()));
+  return {};
+}
+
+// What FUSE_HANDLE_KILLPRIV_V2 makes our duty, for a write or truncation by
+// somebody without the privilege to keep the bits.
+Result<void> drop_set_id(Request& request, InodeId inode, SetIdMemory* memory) {
+  SessionState& state = request.state();
+  const SteadyTime now = state.clock.now();
+  if (memory != nullptr && memory->known_absent(state.mode_changes, now)) return {};
+
+  const std::uint64_t at_change = state.mode_changes.count();
+  const Attributes attributes = TRY(state.files.get_attributes(inode, request.context()));
+  if ((attributes.mode & (S_ISUID | S_ISGID)) != 0) {
+    TRY(clear_set_id(request, inode));
+  }
+  if (memory != nullptr) memory->saw_none(at_change, now + state.config.attribute_timeout);
+  return {};
+}
+
+Result<void> write_all(Request& request, InodeId inode, FileHandle& file, std::uint64_t offset,
+                       BufferView data) {
+  if (current_hints().kill_set_id) {
+    TRY(drop_set_id(request, inode, &file.set_id));
+  }
+  return request.files().write(*file.file, offset, data, request.context());
+}
+
+Result<Opened> open_file(Request& request, InodeId inode, const OpenOptions& options) {
+  if (options.truncate && current_hints().kill_set_id) {
+    TRY(drop_set_id(request, inode, nullptr));
+  }
+  return request.files().open(inode, options, request.context());
+}
+
+std::uint64_t keep(Request& request, OpenFilePtr file) {
+  auto kept = std::make_unique<FileHandle>();
+  kept->file = std::move(file);
+  return request.state().open_files.add(std::move(kept));
+}
+
+void close_file(SessionState& state, std::uint64_t number) {
+  const std::unique_ptr<FileHandle> handle = state.open_files.take(number);
+  state.files.close(std::move(handle->file));
+}
+
+FileHandle& file_of(const fuse_file_info& info) {
+  return HandleTable<FileHandle>::get(info.fh);
+}
+
+}  // namespace
+
+void do_open(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
+  Request request(handle, Operation::open, InodeId{inode});
+  SessionState& state = request.state();
+  const OpenOptions options = to_options(info->flags);
+  Result<Opened> opened = open_file(request, InodeId{inode}, options);
+  if (options.truncate) request.changed();
+  if (!opened) return request.reply_error(opened.error());
+  describe(options, *info);
+  info->keep_cache = opened->keep_cache;
+  info->fh = keep(request, std::move(opened->file));
+  if (!request.reply_open(*info)) close_file(state, info->fh);
+}
+
+void do_create(fuse_req_t handle, fuse_ino_t parent, const char* name, mode_t mode,
+               fuse_file_info* info) {
+  Request request(handle, Operation::create, InodeId{parent});
+  SessionState& state = request.state();
+  const OpenOptions options = to_options(info->flags);
+  const bool exclusive = (info->flags & O_EXCL) != 0;
+  Result<Created> created = request.files().create(InodeId{parent}, name, mode & kPermissionBits,
+                                                   exclusive, options, request.context());
+  request.changed();
+  if (!created) return request.reply_error(created.error());
+  describe(options, *info);
+  info->fh = keep(request, std::move(created->file));
+  if (!request.reply_create(created->attributes, *info)) close_file(state, info->fh);
+}
+
+void do_read(fuse_req_t handle, fuse_ino_t inode, std::size_t size, off_t offset,
+             fuse_file_info* info) {
+  Request request(handle, Operation::read, InodeId{inode});
+  const MutableBuffer into = WorkerPool::payload();
+  const auto bytes =
+      request.files().read(*file_of(*info).file, static_cast<std::uint64_t>(offset),
+                           into.first(std::min(size, into.size())), request.context());
+  if (!bytes) return request.reply_error(bytes.error());
+  request.reply_bytes(into.first(*bytes));
+}
+
+void do_write(fuse_req_t handle, fuse_ino_t inode, const char* data, std::size_t size,
+              off_t offset, fuse_file_info* info) {
+  Request request(handle, Operation::write, InodeId{inode});
+  const auto written =
+      write_all(request, InodeId{inode}, file_of(*info), static_cast<std::uint64_t>(offset),
+                as_bytes({data, size}));
+  request.changed();
+  if (!written) return request.reply_error(written.error());
+  request.reply_written(size);
+}
+
+void do_flush(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
+  Request request(handle, Operation::flush, InodeId{inode});
+  request.reply(request.files().flush(*file_of(*info).file, request.context()));
+}
+
+void do_fsync(fuse_req_t handle, fuse_ino_t inode, int, fuse_file_info* info) {
+  Request request(handle, Operation::fsync, InodeId{inode});
+  request.reply(request.files().fsync(*file_of(*info).file, request.context()));
+}
+
+void do_release(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
+  Request request(handle, Operation::release, InodeId{inode});
+  close_file(request.state(), info->fh);
+  request.reply({});
+}
+
+void do_fallocate(fuse_req_t handle, fuse_ino_t inode, int mode, off_t offset, off_t length,
+                  fuse_file_info* info) {
+  Request request(handle, Operation::fallocate, InodeId{inode});
+  const auto allocated = request.files().allocate(
+      *file_of(*info).file, mode, static_cast<std::uint64_t>(offset),
+      static_cast<std::uint64_t>(length), request.context());
+  request.changed();
+  request.reply(allocated);
+}
+
+void do_lseek(fuse_req_t handle, fuse_ino_t inode, off_t offset, int whence,
+              fuse_file_info* info) {
+  Request request(handle, Operation::lseek, InodeId{inode});
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+    return request.reply_error({Errc::invalid, "only SEEK_DATA and SEEK_HOLE come here"});
+  }
+  const auto found =
+      request.files().seek(*file_of(*info).file, static_cast<std::uint64_t>(offset),
+                           whence == SEEK_DATA, request.context());
+  if (!found) return request.reply_error(found.error());
+  if (!*found) return request.reply_beyond_end();
+  request.reply_offset(**found);
+}
+
+}  // namespace dfs::fuse

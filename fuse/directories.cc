@@ -1,0 +1,154 @@
+#include <algorithm>
+#include <sys/stat.h>
+
+#include "fuse/operations.h"
+#include "fuse/worker_pool.h"
+
+namespace dfs::fuse {
+namespace {
+
+enum class Style { names, with_attributes };
+
+// One fetch fills the kernel's buffer, roughly; entries of common names take
+// this many bytes of it.
+constexpr std::size_t kBytesPerName = 40;
+constexpr std::size_t kBytesPerEntry = 176;
+constexpr std::size_t kEntriesPerFetchMin = 64;
+constexpr std::size_t kEntriesPerFetchMax = 1024;
+
+// Collects entries in the form the kernel reads them.
+class Listing {
+ public:
+  Listing(Request& request, Style style, MutableBuffer room)
+      : request_(request), style_(style), room_(room) {}
+
+  // False if there is no room left; then nothing was added.
+  bool add(const Entry& entry, std::uint64_t next_offset) {
+    return append(entry.name.c_str(), request_.entry_of(entry.attributes), next_offset);
+  }
+  // "." and "..": with an inode number, but nothing the kernel shall remember.
+  bool add_dots(const char* name, InodeId inode, std::uint64_t next_offset) {
+    fuse_entry_param entry{};
+    entry.attr.st_ino = inode.value();
+    entry.attr.st_mode = S_IFDIR;
+    return append(name, entry, next_offset);
+  }
+  bool empty() const { return used_ == 0; }
+  BufferView bytes() const { return room_.first(used_); }
+
+ private:
+  bool append(const char* name, const fuse_entry_param& entry, std::uint64_t next_offset) {
+    char* const at = reinterpret_cast<char*>(room_.data()) + used_;
+    const std::size_t left = room_.size() - used_;
+    const auto offset = static_cast<off_t>(next_offset);
+    // Both answer with what they need, and write nothing if that is too much.
+    const std::size_t needed =
+        style_ == Style::names
+            ? fuse_add_direntry(nullptr, at, left, name, &entry.attr, offset)
+            : fuse_add_direntry_plus(nullptr, at, left, name, &entry, offset);
+    if (needed > left) return false;
+    used_ += needed;
+    return true;
+  }
+
+  Request& request_;
+  const Style style_;
+  const MutableBuffer room_;
+  std::size_t used_ = 0;
+};
+
+std::uint32_t entries_for(std::size_t bytes, Style style) {
+  const std::size_t each = style == Style::names ? kBytesPerName : kBytesPerEntry;
+  return static_cast<std::uint32_t>(
+      std::clamp(bytes / each, kEntriesPerFetchMin, kEntriesPerFetchMax));
+}
+
+bool still_true(const SessionState& state, const DirectoryPage& page) {
+  return page.changes == state.changes.load(std::memory_order_acquire) &&
+         state.clock.now() - page.fetched < state.config.entry_timeout;
+}
+
+Result<DirectoryPage> page_after(Request& request, DirectoryHandle& directory,
+                                 std::uint64_t cookie, std::uint32_t entries_max) {
+  SessionState& state = request.state();
+  if (auto kept = directory.take_page(cookie); kept && still_true(state, *kept)) {
+    return *std::move(kept);
+  }
+  DirectoryPage page;
+  page.after = cookie;
+  page.changes = state.changes.load(std::memory_order_acquire);
+  page.fetched = state.clock.now();
+  page.listing = TRY(request.files().read_directory(directory.inode(), cookie, entries_max,
+                                                    request.context()));
+  return page;
+}
+
+// Adds what is left of `page`. False if there was no room for all of it.
+Result<bool> add_page(Listing& listing, DirectoryPage& page) {
+  for (; page.next < page.listing.entries.size(); ++page.next) {
+    const Entry& entry = page.listing.entries[page.next];
+    if (entry.cookie > kCookieMax) return fail(Errc::bad_message, "a cookie is too large");
+    if (!listing.add(entry, entry.cookie + kOffsetAfterDotDot)) return false;
+    page.after = entry.cookie;
+  }
+  return true;
+}
+
+Result<void> fill(Request& request, DirectoryHandle& directory, Listing& listing,
+                  std::uint64_t offset, std::uint32_t entries_max) {
+  const std::uint64_t cookie = offset > kOffsetAfterDotDot ? offset - kOffsetAfterDotDot : 0;
+  DirectoryPage page = TRY(page_after(request, directory, cookie, entries_max));
+
+  bool room = true;
+  if (offset < kOffsetAfterDot) room = listing.add_dots(".", directory.inode(), kOffsetAfterDot);
+  if (room && offset < kOffsetAfterDotDot) {
+    room = listing.add_dots("..", page.listing.parent, kOffsetAfterDotDot);
+  }
+  if (room) room = TRY(add_page(listing, page));
+  if (!room || page.listing.end) directory.keep_page(std::move(page));
+  return {};
+}
+
+void list(Request& request, fuse_file_info* info, Style style, std::size_t size, off_t offset) {
+  DirectoryHandle& directory = HandleTable<DirectoryHandle>::get(info->fh);
+  const MutableBuffer room = WorkerPool::payload();
+  Listing listing(request, style, room.first(std::min(size, room.size())));
+  const Result<void> filled = fill(request, directory, listing, static_cast<std::uint64_t>(offset),
+                                   entries_for(size, style));
+  if (!filled) return request.reply_error(filled.error());
+  request.reply_bytes(listing.bytes());
+}
+
+}  // namespace
+
+void do_opendir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
+  Request request(handle, Operation::opendir, InodeId{inode});
+  SessionState& state = request.state();
+  info->fh = state.open_directories.add(std::make_unique<DirectoryHandle>(InodeId{inode}));
+  if (!request.reply_open(*info)) state.open_directories.take(info->fh);
+}
+
+void do_readdir(fuse_req_t handle, fuse_ino_t inode, std::size_t size, off_t offset,
+                fuse_file_info* info) {
+  Request request(handle, Operation::readdir, InodeId{inode});
+  list(request, info, Style::names, size, offset);
+}
+
+void do_readdirplus(fuse_req_t handle, fuse_ino_t inode, std::size_t size, off_t offset,
+                    fuse_file_info* info) {
+  Request request(handle, Operation::readdirplus, InodeId{inode});
+  list(request, info, Style::with_attributes, size, offset);
+}
+
+void do_releasedir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
+  Request request(handle, Operation::releasedir, InodeId{inode});
+  request.state().open_directories.take(info->fh);
+  request.reply({});
+}
+
+void do_fsyncdir(fuse_req_t handle, fuse_ino_t inode, int, fuse_file_info*) {
+  Request request(handle, Operation::fsyncdir, InodeId{inode});
+  request.reply(request.files().fsync_directory(InodeId{inode}, request.context()));
+}
+
+}  // namespace dfs::fuse

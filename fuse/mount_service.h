@@ -1,0 +1,56 @@
+// A mounted dfs: the session with the metadata server, the connections to the
+// storage servers, the engine, the mount point and the threads that serve it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "common/base/clock.h"
+#include "common/client/file_system.h"
+#include "common/rpc/grpc_storage_client.h"
+#include "common/rpc/meta_session.h"
+#include "fuse/mount_options.h"
+#include "fuse/mount_point.h"
+#include "fuse/session.h"
+#include "fuse/stop_signals.h"
+
+namespace dfs::fuse {
+
+class MountService {
+ public:
+  // Connects, mounts at `directory` (from MountPoint::prepare()) and returns
+  // when the mount answers. On error nothing is left mounted. `stop` must
+  // outlive the service.
+  static Result<std::unique_ptr<MountService>> start(const MountOptions& options,
+                                                     const std::filesystem::path& directory,
+                                                     StopSignals& stop);
+  ~MountService();
+  MountService(const MountService&) = delete;
+  MountService& operator=(const MountService&) = delete;
+
+  // Serves until `stop` says so or somebody unmounts; writes everything back
+  // and unmounts. An error means that something written may be lost.
+  Result<void> serve();
+
+ private:
+  MountService(StopSignals& stop) : stop_(stop) {}
+
+  Result<void> connect(const MountOptions& options);
+  Result<void> mount(const MountOptions& options, const std::filesystem::path& directory);
+  // Everything written is on the servers when it returns. The second signal
+  // ends the wait.
+  Result<void> write_back();
+
+  // Ended in the opposite order.
+  StopSignals& stop_;
+  std::unique_ptr<MetaSession> meta_;
+  std::unique_ptr<StoragePool> storage_;
+  std::unique_ptr<FileSystem> files_;
+  std::optional<MountPoint> point_;
+  std::unique_ptr<Session> session_;
+  std::thread watcher_;  // tells `stop_` when the file system was unmounted
+};
+
+}  // namespace dfs::fuse

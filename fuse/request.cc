@@ -1,0 +1,169 @@
+#include "fuse/request.h"
+
+#include <cerrno>
+#include <sys/stat.h>
+
+#include "common/base/result.h"
+
+namespace dfs::fuse {
+namespace {
+
+// What programs take as a good size for one read or write. C's stdio
+// allocates a buffer of this size for each open file, hence not more.
+constexpr blksize_t kPreferredIoBytes = 64 * KiB;
+constexpr std::uint64_t kStatBlockBytes = 512;
+
+// Free inodes are not counted; programs only look whether there are any.
+constexpr std::uint64_t kInodesAvailable = 1'000'000'000;
+constexpr unsigned long kStatFsBlockBytes = 4096;
+
+mode_t type_bits(FileType type) {
+  switch (type) {
+    case FileType::regular: return S_IFREG;
+    case FileType::directory: return S_IFDIR;
+    case FileType::symlink: return S_IFLNK;
+    case FileType::fifo: return S_IFIFO;
+    case FileType::socket: return S_IFSOCK;
+    case FileType::character_device: return S_IFCHR;
+    case FileType::block_device: return S_IFBLK;
+  }
+  return S_IFREG;
+}
+
+timespec to_timespec(WallNanos time) {
+  constexpr WallNanos kPerSecond = 1'000'000'000;
+  timespec result;
+  result.tv_sec = time / kPerSecond;
+  result.tv_nsec = time % kPerSecond;
+  if (result.tv_nsec < 0) {  // before 1970: nanoseconds still count forward
+    result.tv_nsec += kPerSecond;
+    result.tv_sec -= 1;
+  }
+  return result;
+}
+
+double seconds(std::chrono::milliseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+}  // namespace
+
+struct stat to_stat(const Attributes& attributes) {
+  struct stat result {};
+  result.st_ino = attributes.inode.value();
+  result.st_mode = type_bits(attributes.type) | attributes.mode;
+  result.st_nlink = attributes.nlink;
+  result.st_uid = attributes.uid;
+  result.st_gid = attributes.gid;
+  result.st_rdev = attributes.rdev;
+  result.st_size = static_cast<off_t>(attributes.size);
+  result.st_blksize = kPreferredIoBytes;
+  result.st_blocks =
+      static_cast<blkcnt_t>((attributes.allocated + kStatBlockBytes - 1) / kStatBlockBytes);
+  result.st_atim = to_timespec(attributes.atime);
+  result.st_mtim = to_timespec(attributes.mtime);
+  result.st_ctim = to_timespec(attributes.ctime);
+  return result;
+}
+
+Request::Request(fuse_req_t handle, Operation operation, InodeId inode)
+    : handle_(handle),
+      state_(*static_cast<SessionState*>(fuse_req_userdata(handle))),
+      operation_(operation),
+      inode_(inode) {
+  const fuse_ctx* caller = fuse_req_ctx(handle);
+  context_.caller = {caller->uid, caller->gid};
+  context_.interrupt = &interrupt_;
+  state_.log.count(operation);
+  state_.in_flight.add(interrupt_);
+  fuse_req_interrupt_func(
+      handle, [](fuse_req_t, void* data) { static_cast<Interrupt*>(data)->interrupt(); },
+      &interrupt_);
+}
+
+Request::~Request() { invariant(handle_ == nullptr, "every request is answered"); }
+
+fuse_req_t Request::finish() {
+  invariant(handle_ != nullptr, "a request is answered once");
+  // Once these have returned nobody touches interrupt_ any more.
+  fuse_req_interrupt_func(handle_, nullptr, nullptr);
+  state_.in_flight.remove(interrupt_);
+  return std::exchange(handle_, nullptr);
+}
+
+void Request::reply_error(const Error& error) {
+  state_.log.failed(operation_, inode_, error);
+  fuse_reply_err(finish(), to_errno(error.code));
+}
+
+void Request::reply(const Result<void>& result) {
+  if (!result) return reply_error(result.error());
+  fuse_reply_err(finish(), 0);
+}
+
+fuse_entry_param Request::entry_of(const Attributes& attributes) const {
+  fuse_entry_param entry{};
+  entry.ino = attributes.inode.value();
+  entry.generation = attributes.generation;
+  entry.attr = to_stat(attributes);
+  entry.attr_timeout = seconds(state_.config.attribute_timeout);
+  entry.entry_timeout = seconds(state_.config.entry_timeout);
+  return entry;
+}
+
+void Request::reply_entry(const Result<Attributes>& result) {
+  if (!result) return reply_error(result.error());
+  const fuse_entry_param entry = entry_of(*result);
+  fuse_reply_entry(finish(), &entry);
+}
+
+void Request::reply_attributes(const Result<Attributes>& result) {
+  if (!result) return reply_error(result.error());
+  const struct stat attributes = to_stat(*result);
+  fuse_reply_attr(finish(), &attributes, seconds(state_.config.attribute_timeout));
+}
+
+void Request::reply_target(const Result<std::string>& result) {
+  if (!result) return reply_error(result.error());
+  fuse_reply_readlink(finish(), result->c_str());
+}
+
+void Request::reply_stat_fs(const Result<StatFsResult>& result) {
+  if (!result) return reply_error(result.error());
+  struct statvfs space {};
+  space.f_bsize = kStatFsBlockBytes;
+  space.f_frsize = kStatFsBlockBytes;
+  space.f_blocks = result->bytes_total / kStatFsBlockBytes;
+  space.f_bfree = result->bytes_available / kStatFsBlockBytes;
+  space.f_bavail = space.f_bfree;
+  space.f_files = result->inodes_used + kInodesAvailable;
+  space.f_ffree = kInodesAvailable;
+  space.f_favail = kInodesAvailable;
+  space.f_namemax = kNameMax;
+  fuse_reply_statfs(finish(), &space);
+}
+
+void Request::reply_bytes(BufferView bytes) {
+  fuse_reply_buf(finish(), reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+void Request::reply_written(std::size_t bytes) { fuse_reply_write(finish(), bytes); }
+
+void Request::reply_xattr_size(std::size_t bytes) { fuse_reply_xattr(finish(), bytes); }
+
+void Request::reply_offset(std::uint64_t offset) {
+  fuse_reply_lseek(finish(), static_cast<off_t>(offset));
+}
+
+void Request::reply_beyond_end() { fuse_reply_err(finish(), ENXIO); }
+
+bool Request::reply_open(const fuse_file_info& file) {
+  return fuse_reply_open(finish(), &file) == 0;
+}
+
+bool Request::reply_create(const Attributes& attributes, const fuse_file_info& file) {
+  const fuse_entry_param entry = entry_of(attributes);
+  return fuse_reply_create(finish(), &entry, &file) == 0;
+}
+
+}  // namespace dfs::fuse

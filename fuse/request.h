@@ -1,0 +1,65 @@
+// One request of the kernel, from its arrival to the one reply to it. Here,
+// and nowhere else, Results become replies and Errc becomes errno.
+#pragma once
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+
+#include <string>
+#include <vector>
+
+#include "common/client/file_system.h"
+#include "fuse/session_state.h"
+
+namespace dfs::fuse {
+
+// Lives on the stack of the function that serves the request, which replies
+// exactly once through it. An interrupt of the program reaches context().
+class Request {
+ public:
+  Request(fuse_req_t handle, Operation operation, InodeId inode);
+  ~Request();
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+
+  SessionState& state() { return state_; }
+  FileSystem& files() { return state_.files; }
+  const CallContext& context() const { return context_; }
+  // To be called after something was changed, before the reply.
+  void changed() { state_.changes.fetch_add(1, std::memory_order_release); }
+
+  void reply(const Result<void>& result);
+  void reply_entry(const Result<Attributes>& result);
+  void reply_attributes(const Result<Attributes>& result);
+  void reply_target(const Result<std::string>& result);
+  void reply_stat_fs(const Result<StatFsResult>& result);
+  void reply_bytes(BufferView bytes);
+  void reply_written(std::size_t bytes);
+  void reply_xattr_size(std::size_t bytes);
+  void reply_offset(std::uint64_t offset);
+  void reply_beyond_end();  // ENXIO: lseek found nothing before the end
+  void reply_error(const Error& error);
+
+  // False if the kernel does not want the file any more: it will not release it.
+  [[nodiscard]] bool reply_open(const fuse_file_info& file);
+  [[nodiscard]] bool reply_create(const Attributes& attributes, const fuse_file_info& file);
+
+  // For directory listings.
+  fuse_entry_param entry_of(const Attributes& attributes) const;
+
+ private:
+  // The handle, for the one reply.
+  fuse_req_t finish();
+
+  fuse_req_t handle_;
+  SessionState& state_;
+  const Operation operation_;
+  const InodeId inode_;
+  Interrupt interrupt_;
+  CallContext context_;
+};
+
+// Attributes as stat(2) shows them.
+struct stat to_stat(const Attributes& attributes);
+
+}  // namespace dfs::fuse

@@ -1,0 +1,181 @@
+#include "fuse/session.h"
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <fcntl.h>
+#include <mutex>
+#include <optional>
+
+#include "common/base/log.h"
+#include "fuse/device.h"
+#include "fuse/init_reply.h"
+#include "fuse/operations.h"
+#include "fuse/request_hints.h"
+#include "fuse/session_state.h"
+#include "fuse/worker_pool.h"
+
+namespace dfs::fuse {
+namespace {
+
+struct SessionDeleter {
+  void operator()(fuse_session* session) const { fuse_session_destroy(session); }
+};
+
+void to_our_log(fuse_log_level level, const char* format, va_list arguments) {
+  std::array<char, 512> line;
+  std::vsnprintf(line.data(), line.size(), format, arguments);
+  std::string_view text(line.data());
+  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  if (level <= FUSE_LOG_ERR) {
+    dfs::log_error("fuse", "libfuse: {}", text);
+  } else {
+    dfs::log_debug("fuse", "libfuse: {}", text);
+  }
+}
+
+class KernelSession final : public Session, private SessionState {
+ public:
+  KernelSession(const SessionConfig& session_config, Device device, FileSystem& file_system,
+                const Clock& steady)
+      : SessionState(session_config, file_system, steady),
+        device_(std::move(device)),
+        editor_(config.features),
+        notifier_(device_, config.notifications_max),
+        workers_(
+            {
+                .threads_min = config.threads_min,
+                .limits = {config.threads_max, config.backlog_max, config.backlog_bytes_max},
+                .idle_max = config.thread_idle,
+                .spin = config.spin,
+                .keep_awake = config.keep_awake,
+            },
+            device_, [this](MutableBuffer request) { serve(request); }) {}
+
+  ~KernelSession() override {
+    workers_.stop();
+    workers_.wait();
+    for (auto& handle : open_files.take_all()) files.close(std::move(handle->file));
+  }
+
+  Result<void> open() {
+    fuse_set_log_func(to_our_log);
+    std::array<char*, 1> argv{const_cast<char*>("dfs-mount")};
+    fuse_args arguments = FUSE_ARGS_INIT(1, argv.data());
+    fuse_lowlevel_ops table = operations();
+    table.init = [](void* userdata, fuse_conn_info* connection) {
+      static_cast<KernelSession*>(static_cast<SessionState*>(userdata))->negotiate(*connection);
+    };
+    session_.reset(fuse_session_new(&arguments, &table, sizeof table,
+                                    static_cast<SessionState*>(this)));
+    if (!session_) return fail(Errc::internal, "libfuse refused to make a session");
+
+    fuse_custom_io io{};
+    io.writev = [](int, iovec* parts, int count, void* userdata) {
+      return static_cast<KernelSession*>(static_cast<SessionState*>(userdata))
+          ->send({parts, static_cast<std::size_t>(count)});
+    };
+    // Required, and never called: the workers read, and hand over what they read.
+    io.read = [](int, void*, std::size_t, void*) -> ssize_t {
+      errno = ENOSYS;
+      return -1;
+    };
+    // libfuse closes this one when it is done; it writes through ours.
+    UniqueFd theirs(::fcntl(device_.descriptor(), F_DUPFD_CLOEXEC, 0));
+    if (!theirs) return fail_errno(errno, "fcntl");
+    if (fuse_session_custom_io(session_.get(), &io, theirs.get()) != 0) {
+      return fail(Errc::internal, "libfuse refused the connection");
+    }
+    theirs.release();
+    return {};
+  }
+
+  void start() override { workers_.start(); }
+  void wait() override { workers_.wait(); }
+  void stop() override { workers_.stop(); }
+  void interrupt_all() override { in_flight.interrupt_all(); }
+  Notifier& notifier() override { return notifier_; }
+
+  Facts facts() const override {
+    Facts facts;
+    facts.threads = workers_.threads();
+    facts.busy = workers_.busy();
+    const std::lock_guard lock(editor_mutex_);
+    facts.agreed_flags = editor_.agreed();
+    facts.kernel_minor = editor_.kernel_minor();
+    return facts;
+  }
+
+ private:
+  // Answers FUSE_INIT together with the editor, which adds what libfuse cannot.
+  void negotiate(fuse_conn_info& connection) {
+    const auto ask = [&](unsigned capability) {
+      connection.want |= capability & connection.capable;
+    };
+    connection.want &= ~static_cast<unsigned>(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
+                                              FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+    if (!config.features.asynchronous_direct_io) {
+      connection.want &= ~static_cast<unsigned>(FUSE_CAP_ASYNC_DIO);
+    }
+    ask(FUSE_CAP_EXPORT_SUPPORT);  // the engine looks up "." and ".."
+    ask(FUSE_CAP_CACHE_SYMLINKS);  // a link's target never changes
+    connection.max_write = kRequestBytesMax;
+    connection.max_background = config.background_max;
+    connection.congestion_threshold = config.background_max * 3 / 4;
+    connection.time_gran = 1;
+  }
+
+  void serve(MutableBuffer request) {
+    if (!introduced_.load(std::memory_order_acquire)) {
+      const std::lock_guard lock(editor_mutex_);
+      editor_.saw_request(request);
+    }
+    set_current_hints(hints_of(request));
+    fuse_buf buffer{};
+    buffer.size = request.size();
+    buffer.mem = request.data();
+    fuse_session_process_buf(session_.get(), &buffer);
+  }
+
+  ssize_t send(std::span<const iovec> parts) {
+    workers_.about_to_reply();
+    if (introduced_.load(std::memory_order_acquire)) return device_.write(parts);
+
+    const auto edited = edit(parts);
+    if (!edited) return device_.write(parts);
+    const std::array<iovec, 2> answer{
+        iovec{const_cast<fuse_out_header*>(&edited->header), sizeof edited->header},
+        iovec{const_cast<fuse_init_out*>(&edited->body), sizeof edited->body}};
+    return device_.write(answer);
+  }
+
+  std::optional<InitReplyEditor::Edited> edit(std::span<const iovec> parts) {
+    const std::lock_guard lock(editor_mutex_);
+    auto edited = editor_.edit(parts);
+    if (editor_.done()) introduced_.store(true, std::memory_order_release);
+    return edited;
+  }
+
+  Device device_;
+  mutable std::mutex editor_mutex_;
+  InitReplyEditor editor_;  // under editor_mutex_
+  std::atomic<bool> introduced_{false};
+  std::unique_ptr<fuse_session, SessionDeleter> session_;
+  Notifier notifier_;
+  WorkerPool workers_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::create(const SessionConfig& config, UniqueFd device,
+                                                 FileSystem& files, const Clock& clock) {
+  TRY(config.validate());
+  Device connection = TRY(Device::attach(std::move(device)));
+  auto session = std::make_unique<KernelSession>(config, std::move(connection), files, clock);
+  TRY(session->open());
+  return std::unique_ptr<Session>(std::move(session));
+}
+
+}  // namespace dfs::fuse

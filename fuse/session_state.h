@@ -1,0 +1,41 @@
+// What every operation of a mount may touch. Internal to fuse/.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "common/base/clock.h"
+#include "common/client/file_system.h"
+#include "fuse/directory_handle.h"
+#include "fuse/handle_table.h"
+#include "fuse/in_flight.h"
+#include "fuse/operation.h"
+#include "fuse/session_config.h"
+#include "fuse/set_id.h"
+
+namespace dfs::fuse {
+
+struct FileHandle {
+  OpenFilePtr file;
+  SetIdMemory set_id;
+};
+
+struct SessionState {
+  SessionState(const SessionConfig& session_config, FileSystem& file_system, const Clock& steady)
+      : config(session_config), files(file_system), clock(steady), log(steady) {}
+
+  const SessionConfig config;
+  FileSystem& files;
+  const Clock& clock;
+
+  HandleTable<FileHandle> open_files;
+  HandleTable<DirectoryHandle> open_directories;
+  InFlight in_flight;
+  OperationLog log;
+  ModeChanges mode_changes;
+  // Grows with every change made through this mount, after it was made and
+  // before the program learns of it. A listing fetched before is not given out.
+  std::atomic<std::uint64_t> changes{0};
+};
+
+}  // namespace dfs::fuse

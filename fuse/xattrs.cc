@@ -1,0 +1,75 @@
+#include <string_view>
+#include <sys/xattr.h>
+
+#include "fuse/operations.h"
+
+namespace dfs::fuse {
+namespace {
+
+// Of the names under "system." Linux knows ACLs. Nobody here would enforce
+// one, so none can be set: programs then know that there are none.
+Result<void> check_name(std::string_view name) {
+  if (name.rfind("system.", 0) != 0) return {};
+  return fail(Errc::unsupported, "system attributes are not kept");
+}
+
+Result<std::string> value_of(Request& request, InodeId inode, const char* name) {
+  TRY(check_name(name));
+  return request.files().get_xattr(inode, name, request.context());
+}
+
+// The names as listxattr(2) wants them: one after another, each ended by NUL.
+Result<std::string> names_of(Request& request, InodeId inode) {
+  const auto names = TRY(request.files().list_xattr(inode, request.context()));
+  std::string all;
+  for (const std::string& name : names) {
+    all += name;
+    all += '\0';
+  }
+  return all;
+}
+
+// size 0 asks how long it is.
+void reply_value(Request& request, const Result<std::string>& value, std::size_t size) {
+  if (!value) return request.reply_error(value.error());
+  if (size == 0) return request.reply_xattr_size(value->size());
+  if (value->size() > size) return request.reply_error({Errc::range, {}});
+  request.reply_bytes(as_bytes(*value));
+}
+
+}  // namespace
+
+void do_setxattr(fuse_req_t handle, fuse_ino_t inode, const char* name, const char* value,
+                 std::size_t size, int flags) {
+  Request request(handle, Operation::setxattr, InodeId{inode});
+  if (auto allowed = check_name(name); !allowed) return request.reply_error(allowed.error());
+  SetXattrArgs args;
+  args.inode = InodeId{inode};
+  args.name = name;
+  args.value.assign(value, size);
+  args.create_only = (flags & XATTR_CREATE) != 0;
+  args.replace_only = (flags & XATTR_REPLACE) != 0;
+  const auto set = request.files().set_xattr(args, request.context());
+  request.changed();
+  request.reply(set);
+}
+
+void do_getxattr(fuse_req_t handle, fuse_ino_t inode, const char* name, std::size_t size) {
+  Request request(handle, Operation::getxattr, InodeId{inode});
+  reply_value(request, value_of(request, InodeId{inode}, name), size);
+}
+
+void do_listxattr(fuse_req_t handle, fuse_ino_t inode, std::size_t size) {
+  Request request(handle, Operation::listxattr, InodeId{inode});
+  reply_value(request, names_of(request, InodeId{inode}), size);
+}
+
+void do_removexattr(fuse_req_t handle, fuse_ino_t inode, const char* name) {
+  Request request(handle, Operation::removexattr, InodeId{inode});
+  if (auto allowed = check_name(name); !allowed) return request.reply_error(allowed.error());
+  const auto removed = request.files().remove_xattr(InodeId{inode}, name, request.context());
+  request.changed();
+  request.reply(removed);
+}
+
+}  // namespace dfs::fuse

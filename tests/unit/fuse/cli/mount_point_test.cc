@@ -1,0 +1,27 @@
+#include "fuse/cli/local/mount_point.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/temporary_directory.h"
+
+namespace dfs::cli {
+namespace {
+
+TEST(MountPoint, TellsWhatIsMounted) {
+  const auto proc = mounted_at("/proc");
+  ASSERT_TRUE(proc.has_value());
+  EXPECT_EQ(proc->type, "proc");
+}
+
+TEST(MountPoint, TellsThatNothingIsMounted) {
+  const TemporaryDirectory directory;
+  EXPECT_FALSE(mounted_at(directory.path()).has_value());
+  EXPECT_TRUE(detach_dead_mount(directory.path()).has_value());
+}
+
+TEST(MountPoint, LeavesOtherFileSystemsMounted) {
+  EXPECT_EQ(detach_dead_mount("/proc").error().code, Errc::busy);
+}
+
+}  // namespace
+}  // namespace dfs::cli
