@@ -1,0 +1,236 @@
+"""Wrong command lines and configurations: one clear line, an exit code that is
+not 0, and nothing changed, running or mounted."""
+
+import os
+import re
+import socket
+import subprocess
+
+from harness import (Failed, check, check_equal, mounts_below, processes_about, program, run, write_file)
+
+
+# A log that goes to the terminal tells of each step too; that is no complaint.
+LOG_OF_A_STEP = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \S+ (debug|info) .*\n", re.MULTILINE)
+
+
+def check_refused(argv, pattern, limit=30, prefix=()):
+    """Ends by itself, not with 0, with exactly one line of complaint on stderr, which matches."""
+    words = [*prefix, program(argv[0]), *[str(word) for word in argv[1:]]]
+    shown = " ".join(word if len(word) < 80 else word[:77] + "..." for word in words)
+    try:
+        done = subprocess.run(words, capture_output=True, timeout=limit, check=False, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"{shown} was not refused: it still runs after {limit} s") from late
+    said = LOG_OF_A_STEP.sub("", done.stderr.decode(errors="replace"))
+    check(done.returncode > 0, f"{shown} ended with {done.returncode} and said {said!r}")
+    check(said.count("\n") == 1 and said.endswith("\n"), f"{shown} did not say one line: {said!r}")
+    check(re.search(pattern, said), f"{shown} said {said!r}, expected something like {pattern!r}")
+    check_equal(done.stdout, b"", f"what {shown} printed on stdout")
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wrong_command_lines_of_the_servers_get_one_line(space):
+    def meta(*options):
+        return ["dfs-meta", "--data", space.path("meta"), "--listen", "127.0.0.1:0", *options]
+
+    def storage(*options):
+        return ["dfs-storage", "--data", space.path("storage"), "--listen", "127.0.0.1:0",
+                "--meta", "127.0.0.1:1", *options]
+
+    config = space.path("config.toml")
+    for make in (meta, storage):
+        check_refused(make("--frobnicate"), r"frobnicate")
+        check_refused(make("--log-level", "loud"), r"loud")
+        check_refused(make("--config", space.path("none.toml")), r"none\.toml")
+        check_refused(make("--metrics", "nowhere"), r"nowhere")
+        check_refused(make("surplus"), r"surplus")
+        config.write_text("colour = 'blue'\n")
+        check_refused(make("--config", config), r"config\.toml.*colour|colour.*config\.toml")
+        config.write_text("listen = \n")
+        check_refused(make("--config", config), r"config\.toml.*1")
+        config.write_text("[table]\nx = 1\n")
+        check_refused(make("--config", config), r"table")
+
+    for program_name in ("dfs-meta", "dfs-storage"):
+        check_refused([program_name], r"--data|--meta|required")
+        for address in ("nonsense", "127.0.0.1:99999", "127.0.0.1:-1", ":", "256.0.0.1:80"):
+            extra = ["--meta", "127.0.0.1:1"] if program_name == "dfs-storage" else []
+            check_refused([program_name, "--data", space.path("x"), "--listen", address, *extra],
+                          re.escape(address))
+        check_refused([program_name, "--version", "--frobnicate"], r"frobnicate")
+
+    for option, value in (("--replicas", "0"), ("--replicas", "1000"), ("--replicas", "many"),
+                          ("--chunk-size", "banana"), ("--chunk-size", "1GiB"), ("--chunk-size", "1"),
+                          ("--chunk-size", "-5")):
+        check_refused(meta(option, value), option.strip("-").replace("-", ".") + "|" + re.escape(value))
+    for option, value in (("--reserve", "banana"), ("--reserve", "-1"), ("--label", "no-equals-sign"),
+                          ("--meta", "nonsense")):
+        check_refused(storage(option, value), re.escape(value))
+
+    write_file(space.path("file"), b"not a directory")
+    for program_name, extra in (("dfs-meta", []), ("dfs-storage", ["--meta", "127.0.0.1:1"])):
+        check_refused([program_name, "--data", space.path("file"), "--listen", "127.0.0.1:0", *extra],
+                      r"file.*([Nn]ot a directory|File exists)|([Nn]ot a directory).*file")
+        check_refused([program_name, "--data", space.path("file") / "below", "--listen", "127.0.0.1:0", *extra],
+                      r"[Nn]ot a directory")
+        check_refused([program_name, "--data", "/proc/nowhere", "--listen", "127.0.0.1:0", *extra],
+                      r"/proc/nowhere")
+    check_equal(space.path("file").read_bytes(), b"not a directory", "the file that was named as a directory")
+    check_equal(processes_about(space.directory), {}, "processes that are left")
+
+
+def ports_and_directories_in_use_are_refused(space):
+    with space.cluster(servers=2, replicas=1) as cluster, \
+            space.cluster("other", servers=1, replicas=1, mounts=0) as other:
+        processes = cluster.processes()
+        meta, storage = processes["meta"]["address"], processes["storage1"]["address"]
+        other_meta = other.processes()["meta"]["address"]
+        before = {name: process["pid"] for name, process in processes.items()}
+
+        for address in (meta, storage):
+            check_refused(["dfs-meta", "--data", space.path("new-meta"), "--listen", address], re.escape(address))
+            check_refused(["dfs-storage", "--data", space.path("new-storage"), "--listen", address, "--meta", meta],
+                          re.escape(address))
+        check_refused(["dfs-meta", "--data", space.path("new-meta"), "--listen", "127.0.0.1:0",
+                       "--metrics", meta], re.escape(meta))
+
+        own = cluster.directory
+        check_refused(["dfs-meta", "--data", own / "meta", "--listen", "127.0.0.1:0"], r"/meta.*(use|process)")
+        check_refused(["dfs-storage", "--data", own / "storage1", "--listen", "127.0.0.1:0", "--meta", meta],
+                      r"/storage1.*(use|process)")
+
+        # Data of one cluster, metadata server of another.
+        other.stop("storage1")
+        check_refused(["dfs-storage", "--data", other.directory / "storage1", "--listen", "127.0.0.1:0",
+                       "--meta", meta], r"cluster")
+        other.start("storage1")
+        # A metadata server's directory is no storage server's, and the other way round.
+        other.stop("meta")
+        check_refused(["dfs-storage", "--data", other.directory / "meta", "--listen", "127.0.0.1:0",
+                       "--meta", meta], r"meta")
+        other.start("meta")
+
+        after = {name: process["pid"] for name, process in cluster.processes().items()}
+        check_equal(after, before, "the processes of the cluster")
+        cluster.check_all_alive()
+        write_file(cluster.mount / "works", b"still", sync=True)
+        check(other_meta in other.dfs("status").stdout.decode(), "the other cluster answers")
+
+
+def wrong_mounts_are_refused(space):
+    with space.cluster(servers=1, replicas=1) as cluster:
+        meta = cluster.processes()["meta"]["address"]
+        mounts_before = mounts_below(space.directory)
+        place = space.path("place")
+        place.mkdir()
+        nobody = f"127.0.0.1:{free_port()}"
+        write_file(space.path("file"), b"")
+
+        check_refused(["dfs-mount", meta, space.path("missing")], r"missing")
+        check_refused(["dfs-mount", meta, space.path("file")], r"file.*[Nn]ot a directory|[Nn]ot a directory.*file")
+        check_refused(["dfs-mount", meta, cluster.mount], re.escape(str(cluster.mount)))
+        check_refused(["dfs-mount", meta, "/" + "x" * 300], r"[Ff]ile name too long|too long")
+        check_refused(["dfs-mount", meta, "/" + "x/" * 3000], r"[Ff]ile name too long|too long")
+        check_refused(["dfs-mount", nobody, place], re.escape(nobody))
+        check_refused(["dfs-mount", cluster.processes()["storage1"]["address"], place], r"127\.0\.0\.1")
+        check_refused(["dfs-mount", "nonsense", place], r"nonsense")
+        check_refused(["dfs-mount", meta], r"MOUNTPOINT|required|mount")
+        check_refused(["dfs-mount", meta, place, "-o", "frobnicate"], r"frobnicate")
+        check_refused(["dfs-mount", meta, place, "--frobnicate"], r"frobnicate")
+        check_refused(["dfs-mount", meta, place, "--config", space.path("none.toml")], r"none\.toml")
+        config = space.path("config.toml")
+        config.write_text("colour = 1\n")
+        check_refused(["dfs-mount", meta, place, "--config", config], r"colour")
+
+        # A directory that this user must not mount on.
+        space.directory.chmod(0o755)
+        check_refused(["dfs-mount", meta, place], r"place|permi", prefix=(
+            "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+
+        check_equal(mounts_below(space.directory), mounts_before, "the mounts")
+        check_equal(sorted(os.listdir(place)), [], "the mount point")
+        pids = {process["pid"] for process in cluster.processes().values()}
+        check_equal(set(processes_about(space.directory)) - pids, set(), "processes that are left")
+
+
+def wrong_command_lines_of_dfs_get_one_line(space):
+    nobody = f"127.0.0.1:{free_port()}"
+    environment_free = ("env", "-u", "DFS_META")
+    directory = space.path("cluster")
+    for argv, pattern in (
+            (["frobnicate"], r"frobnicate|subcommand|required"),
+            ([], r"subcommand|required"),
+            (["status", "--frobnicate"], r"frobnicate"),
+            (["status", "--meta", nobody], re.escape(nobody)),
+            (["status", "--meta", "nonsense"], r"nonsense"),
+            (["status", "--dir", space.path("none")], r"none"),
+            (["ls", "/", "--meta", nobody], re.escape(nobody)),
+            (["put", "only-one"], r"PATHS|required"),
+            (["get", "a", "b", "--jobs", "0"], r"jobs"),
+            (["local"], r"subcommand|required"),
+            (["local", "up", "--dir", directory, "--servers", "0"], r"servers"),
+            (["local", "up", "--dir", directory, "--servers", "2", "--replicas", "3"], r"3 replicas"),
+            (["local", "up", "--dir", directory, "--chunk-size", "banana"], r"banana"),
+            (["local", "up", "--dir", directory, "--bind", "no.such.host.invalid"], r"no\.such\.host"),
+            (["local", "up", "--dir", directory, "--extra", "nobody=--x"], r"nobody"),
+            (["local", "up", "--dir", "/proc/nowhere"], r"/proc/nowhere"),
+            (["local", "up", "--dir", "/usr"], r"/usr"),
+            (["local", "down", "--dir", space.path("none")], r"none"),
+            (["local", "down", "--dir", "/usr", "--wipe"], r"/usr"),
+            (["local", "status", "--dir", space.path("none")], r"none"),
+            (["local", "kill", "storage1", "--dir", space.path("none")], r"none"),
+            (["local", "start"], r"NAME|required")):
+        check_refused(["dfs", *argv], pattern, prefix=environment_free)
+    check(not directory.exists(), "a refused `dfs local up` made its directory")
+
+    for help_line in (["--help"], ["status", "--help"], ["local", "--help"], ["local", "up", "--help"]):
+        said = run(program("dfs"), *help_line).stdout
+        check(b"Examples:" in said, f"dfs {help_line} shows no examples")
+    check(run(program("dfs"), "--version").stdout.startswith(b"dfs "), "dfs --version")
+    for name in ("dfs-meta", "dfs-storage", "dfs-mount"):
+        check(b"--log-file" in run(program(name), "--help").stdout, f"{name} --help")
+        check(run(program(name), "--version").stdout.strip() != b"", f"{name} --version")
+
+
+def a_cluster_that_cannot_start_leaves_nothing_running(space):
+    done = run(program("dfs"), "local", "up", "--dir", space.path("cluster"), "--servers", "1",
+               "--mount", space.path("mount"), "--extra", "storage1=--frobnicate", ok=(1,))
+    said = done.stderr.decode()
+    check("storage1" in said and "frobnicate" in said, f"dfs local up said {said!r}")
+    check_equal(processes_about(space.directory), {}, "processes that are left")
+    check_equal(mounts_below(space.directory), [], "mounts that are left")
+    run(program("dfs"), "local", "down", "--dir", space.path("cluster"), "--wipe")
+
+
+def local_commands_may_be_repeated(space):
+    with space.cluster(servers=1, replicas=1) as cluster:
+        write_file(cluster.mount / "file", b"kept", sync=True)
+        before = {name: process["pid"] for name, process in cluster.processes().items()}
+        said = cluster.up().stdout.decode()
+        check_equal(said.count("runs already"), 3, "processes that ran already")
+        after = {name: process["pid"] for name, process in cluster.processes().items()}
+        check_equal(after, before, "the processes after a second up")
+
+        cluster.local("down")
+        cluster.local("down")
+        check_equal(processes_about(cluster.directory), {}, "processes after down")
+        cluster.up()
+        check_equal((cluster.mount / "file").read_bytes(), b"kept", "the file after down and up")
+        cluster.local("up", "--servers", "2")
+        check_equal(len(cluster.status()["servers"]), 2, "servers after one more was asked for")
+        cluster.local("up", "--servers", "1", ok=(1,))
+        cluster.local("stop", "storage9", ok=(1,))
+
+        # What `dfs local status` says starts a process alone does so.
+        cluster.stop("storage1")
+        argv = cluster.processes()["storage1"]["argv"]
+        with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as alone:
+            check_equal((cluster.mount / "file").read_bytes(), b"kept", "the file served by a process started alone")
+            alone.terminate()
+            check_equal(alone.wait(60), 0, "the exit code after SIGTERM")
+        cluster.start("storage1")
