@@ -34,6 +34,14 @@ Result<fs::path> resolve(const fs::path& directory) {
   return parent / trimmed.filename();
 }
 
+// Asks the file system itself: what the kernel still knows of a dead mount
+// looks alive for a while. 0 or errno.
+int look_at(const fs::path& directory, struct statx& status) {
+  const bool answered = ::statx(AT_FDCWD, directory.c_str(), AT_STATX_FORCE_SYNC,
+                                STATX_BASIC_STATS, &status) == 0;
+  return answered ? 0 : errno;
+}
+
 Result<void> take_away_dead_mount(const fs::path& directory) {
   const auto mounted = mounted_at(directory);
   if (mounted && mounted->type != kMountType) {
@@ -108,13 +116,14 @@ MountPoint::Method MountPoint::default_method() {
 
 Result<fs::path> MountPoint::prepare(const fs::path& directory) {
   fs::path resolved = TRY(resolve(directory));
-  struct stat status {};
-  if (::stat(resolved.c_str(), &status) != 0) {
-    if (errno != ENOTCONN) return fail_errno(errno, resolved.native());
+  struct statx status {};
+  int error = look_at(resolved, status);
+  if (error == ENOTCONN || error == ECONNABORTED) {
     TRY(take_away_dead_mount(resolved));
-    if (::stat(resolved.c_str(), &status) != 0) return fail_errno(errno, resolved.native());
+    error = look_at(resolved, status);
   }
-  if (!S_ISDIR(status.st_mode)) {
+  if (error != 0) return fail_errno(error, resolved.native());
+  if (!S_ISDIR(status.stx_mode)) {
     return fail(Errc::not_directory, fmt::format("{} is not a directory", resolved.native()));
   }
   const auto mounted = mounted_at(resolved);

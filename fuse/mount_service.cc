@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 #include "common/base/log.h"
 
@@ -31,6 +32,8 @@ MountService::~MountService() {
     session_->interrupt_all();
   }
   if (watcher_.joinable()) watcher_.join();
+  session_.reset();
+  engine_for_hooks_->with([](FileSystem*& engine) { engine = nullptr; });
 }
 
 Result<void> MountService::connect(const MountOptions& options) {
@@ -50,6 +53,19 @@ Result<void> MountService::connect(const MountOptions& options) {
   storage_ = GrpcStoragePool::create(
       std::move(storage), [&meta] { return meta.group_table(); }, clock);
   files_ = TRY(FileSystem::create(options.client, meta, *storage_, clock));
+
+  engine_for_hooks_->with([&](FileSystem*& engine) { engine = files_.get(); });
+  const EngineForHooks hooks = engine_for_hooks_;
+  meta_->set_held([hooks] {
+    return hooks->with([](FileSystem* engine) {
+      return engine != nullptr ? engine->held_inodes() : std::vector<InodeId>{};
+    });
+  });
+  meta_->set_on_new_session([hooks](SessionId) {
+    hooks->with([](FileSystem* engine) {
+      if (engine != nullptr) engine->session_replaced();
+    });
+  });
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "common/base/clock.h"
+#include "common/base/guarded.h"
 #include "common/client/file_system.h"
 #include "common/rpc/grpc_storage_client.h"
 #include "common/rpc/meta_session.h"
@@ -43,8 +44,13 @@ class MountService {
   // ends the wait.
   Result<void> write_back();
 
+  // The engine, for the hooks of a metadata session that outlives it; null
+  // once it is gone. A hook runs under the lock: it does not wait.
+  using EngineForHooks = std::shared_ptr<Guarded<FileSystem*>>;
+
   // Ended in the opposite order.
   StopSignals& stop_;
+  EngineForHooks engine_for_hooks_ = std::make_shared<Guarded<FileSystem*>>(nullptr);
   std::unique_ptr<MetaSession> meta_;
   std::unique_ptr<StoragePool> storage_;
   std::unique_ptr<FileSystem> files_;

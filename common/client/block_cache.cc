@@ -153,10 +153,8 @@ void BlockCache::complete(const FetchPtr& fetch, Result<void> result) {
       it->second = Entry{fetch->slab_, fetch->slab_offset_ + i * kBlockSize, bytes, nullptr};
     }
   }
-  const std::lock_guard lock(fetch->mutex);
-  fetch->result = std::move(result);
-  fetch->done = true;
-  fetch->arrived.notify_all();
+  fetch->result_ = std::move(result);
+  fetch->done_.store(true, std::memory_order_release);
 }
 
 }  // namespace dfs

@@ -11,7 +11,6 @@
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -44,19 +43,23 @@ class Fetch {
   // Shrinks while it is entered into the cache, to what nobody else has.
   std::atomic<std::uint32_t> length;
   std::byte* into = nullptr;
-  ServerId server;  // that was asked; set before it is
 
   bool covers(std::uint32_t from, std::uint32_t to) const {
     return from >= offset && to <= offset + length;
   }
 
-  std::mutex mutex;
-  std::condition_variable arrived;
-  bool done = false;       // guarded by mutex, as is
-  Result<void> result;
+  // The server asked, and when (nanoseconds of the steady clock); 0 before.
+  std::atomic<std::uint32_t> server{0};
+  std::atomic<std::int64_t> asked{0};
+
+  // Until then `result` belongs to whoever fetches.
+  bool done() const { return done_.load(std::memory_order_acquire); }
+  const Result<void>& result() const { return result_; }
 
  private:
   friend class BlockCache;
+  std::atomic<bool> done_{false};
+  Result<void> result_;
   std::atomic<std::uint32_t>* pins_ = nullptr;  // of its slab
   std::uint32_t slab_ = 0;
   std::uint32_t slab_offset_ = 0;
@@ -106,7 +109,7 @@ class BlockCache {
   FetchPtr claim(ChunkId chunk, std::uint32_t offset, std::uint32_t length);
   // A fetch that has nothing to do with the cache.
   static FetchPtr private_fetch(ChunkId chunk, std::uint32_t offset, std::uint32_t length);
-  // What was fetched is there (or is not): wakes all who wait for it.
+  // What was fetched is there (or is not). Once per fetch.
   void complete(const FetchPtr& fetch, Result<void> result);
 
   std::size_t slabs() const { return slab_count_; }

@@ -7,7 +7,6 @@
 
 #include "common/base/log.h"
 #include "common/client/client_metrics.h"
-#include "common/client/wait.h"
 #include "common/rpc/protocol.h"
 
 namespace dfs {
@@ -25,7 +24,7 @@ std::uint32_t block_end(std::uint32_t offset, std::uint32_t chunk_length) {
 
 }  // namespace
 
-ChunkReader::ChunkReader(const Parts& parts) : parts_(parts) {}
+ChunkReader::ChunkReader(const Parts& parts) : parts_(parts), bad_copies_(parts.clock) {}
 
 ChunkReader::~ChunkReader() {
   std::unique_lock lock(idle_mutex_);
@@ -37,30 +36,50 @@ void ChunkReader::leave() {
   if (in_flight_.fetch_sub(1) == 1) idle_.notify_all();
 }
 
-ServerId ChunkReader::best_replica(ChunkId chunk) const {
+std::vector<ServerId> ChunkReader::replicas(ChunkId chunk) const {
   // A whole chunk from one replica, the next chunk from the next one: each
   // disk reads in order, all of them at once.
-  const auto order =
+  std::vector<ServerId> order =
       parts_.health.read_order(*parts_.meta.group_table(), chunk.group(), chunk.serial());
-  return order.empty() ? ServerId{} : order.front();
+  std::stable_partition(order.begin(), order.end(),
+                        [&](ServerId server) { return !bad_copies_.is_bad(chunk, server); });
+  return order;
 }
 
-ChunkReader::Batch ChunkReader::begin(const std::vector<ChunkSlice>& slices, Caching caching) {
-  Batch batch;
+Result<void> ChunkReader::read(const std::vector<ChunkSlice>& slices,
+                               const std::vector<ChunkSlice>& ahead, Caching caching,
+                               Interrupt* interrupt) {
+  std::vector<Part> parts;
   std::vector<FetchPtr> mine;
-  for (const ChunkSlice& slice : slices) begin_slice(slice, caching, batch, mine);
-  if (!mine.empty()) {
-    client_metrics().cache_misses.add(static_cast<double>(mine.size()));
-    ask(std::move(mine), 0);
+  for (const ChunkSlice& slice : slices) begin_slice(slice, caching, parts, mine);
+  if (parts.empty()) {
+    fetch_ahead(ahead);
+    return {};
   }
-  return batch;
+
+  client_metrics().cache_misses.add(static_cast<double>(mine.size()));
+  const ChunkId first = parts.front().fetch->chunk;
+  const std::vector<ServerId> order = replicas(first);
+  const ServerId server = order.empty() ? ServerId{} : order.front();
+  const auto start = [&] {
+    ask(mine, 0);
+    fetch_ahead(ahead);
+  };
+  const auto finished = [&] {
+    const auto waiting = std::find_if(parts.begin(), parts.end(),
+                                      [](const Part& part) { return !part.fetch->done(); });
+    return waiting == parts.end() || parts_.clock.now() >= hedge_at(*waiting->fetch);
+  };
+  parts_.storage.client(server)->attend(start, finished, interrupt);
+  for (const Part& part : parts) TRY(finish_part(part, interrupt));
+  return {};
 }
 
-void ChunkReader::begin_slice(const ChunkSlice& slice, Caching caching, Batch& batch,
+void ChunkReader::begin_slice(const ChunkSlice& slice, Caching caching, std::vector<Part>& parts,
                               std::vector<FetchPtr>& mine) {
   if (caching == Caching::direct) {
     mine.push_back(BlockCache::private_fetch(slice.chunk, slice.offset, slice.length));
-    add_part(batch, mine.back(), slice);
+    add_part(parts, mine.back(), slice);
     return;
   }
   const std::uint32_t end = slice.offset + slice.length;
@@ -75,23 +94,24 @@ void ChunkReader::begin_slice(const ChunkSlice& slice, Caching caching, Batch& b
       std::memcpy(part.into, found.hold.bytes().data() + (at - start), part.length);
       client_metrics().cache_hits.add();
     } else if (found.fetch != nullptr) {
-      add_part(batch, found.fetch, part);
+      add_part(parts, found.fetch, part);
     } else {
       // Whole blocks up to the end of what is wanted, where the chunk has them.
       const std::uint32_t wanted = std::max(block_end(end - 1, slice.chunk_length), end);
       FetchPtr fetch = parts_.cache.claim(slice.chunk, start, std::min(wanted - start, kUnit));
       if (fetch == nullptr) fetch = BlockCache::private_fetch(slice.chunk, at, part.length);
       mine.push_back(fetch);
-      add_part(batch, fetch, part);
+      add_part(parts, fetch, part);
     }
     at = to;
   }
 }
 
 // Neighbouring parts of one fetch become one.
-void ChunkReader::add_part(Batch& batch, const FetchPtr& fetch, const ChunkSlice& part) {
-  if (!batch.parts_.empty()) {
-    Batch::Part& last = batch.parts_.back();
+void ChunkReader::add_part(std::vector<Part>& parts, const FetchPtr& fetch,
+                           const ChunkSlice& part) {
+  if (!parts.empty()) {
+    Part& last = parts.back();
     const bool continues = last.fetch == fetch &&
                            last.slice.offset + last.slice.length == part.offset &&
                            last.slice.into + last.slice.length == part.into;
@@ -100,14 +120,18 @@ void ChunkReader::add_part(Batch& batch, const FetchPtr& fetch, const ChunkSlice
       return;
     }
   }
-  batch.parts_.push_back({fetch, part});
+  parts.push_back({fetch, part});
 }
 
-void ChunkReader::ask(std::vector<FetchPtr> fetches, std::size_t ahead_bytes) {
+void ChunkReader::ask(const std::vector<FetchPtr>& fetches, std::size_t ahead_bytes) {
+  const SteadyTime asked = parts_.clock.now();
   std::map<ServerId, std::vector<FetchPtr>> by_server;
-  for (FetchPtr& fetch : fetches) {
-    fetch->server = best_replica(fetch->chunk);
-    by_server[fetch->server].push_back(std::move(fetch));
+  for (const FetchPtr& fetch : fetches) {
+    const std::vector<ServerId> order = replicas(fetch->chunk);
+    const ServerId server = order.empty() ? ServerId{} : order.front();
+    fetch->server.store(server.value(), std::memory_order_relaxed);
+    fetch->asked.store(asked.time_since_epoch().count(), std::memory_order_release);
+    by_server[server].push_back(fetch);
   }
   for (auto& [server, its] : by_server) {
     if (server == ServerId{}) {
@@ -119,26 +143,29 @@ void ChunkReader::ask(std::vector<FetchPtr> fetches, std::size_t ahead_bytes) {
     }
     for (std::size_t from = 0; from < its.size(); from += kRangesPerGetMax) {
       const std::size_t to = std::min(its.size(), from + kRangesPerGetMax);
-      const std::vector<FetchPtr> some(its.begin() + static_cast<std::ptrdiff_t>(from),
-                                       its.begin() + static_cast<std::ptrdiff_t>(to));
+      // Shared, so that it can be emptied when the answer is there: whoever made
+      // the call may keep the function for longer than the cache lives.
+      const auto some = std::make_shared<std::vector<FetchPtr>>(
+          its.begin() + static_cast<std::ptrdiff_t>(from),
+          its.begin() + static_cast<std::ptrdiff_t>(to));
       std::vector<GetArgs> ranges;
-      ranges.reserve(some.size());
-      for (const FetchPtr& fetch : some) {
+      ranges.reserve(some->size());
+      for (const FetchPtr& fetch : *some) {
         ranges.push_back({fetch->chunk, fetch->offset, fetch->length, fetch->into});
         client_metrics().fetched_bytes.add(static_cast<double>(ranges.back().length));
       }
       enter();
-      const SteadyTime asked = parts_.clock.now();
       parts_.storage.client(server)->get(
           std::move(ranges), [this, some, asked, ahead_bytes](std::vector<Result<void>> results) {
             note_duration(parts_.clock.now() - asked);
-            for (std::size_t i = 0; i < some.size(); ++i) {
+            for (std::size_t i = 0; i < some->size(); ++i) {
               Result<void> result = i < results.size()
                                         ? std::move(results[i])
                                         : Result<void>(fail(Errc::bad_message, "too few answers"));
-              parts_.cache.complete(some[i], std::move(result));
+              parts_.cache.complete((*some)[i], std::move(result));
             }
             ahead_bytes_.fetch_sub(ahead_bytes);
+            some->clear();
             leave();
           });
     }
@@ -173,35 +200,26 @@ void ChunkReader::fetch_ahead(const std::vector<ChunkSlice>& slices) {
   }
 }
 
-Result<ChunkReader::Arrival> ChunkReader::await(Fetch& fetch, std::optional<SteadyTime> until,
-                                                Interrupt* interrupt) const {
-  std::unique_lock lock(fetch.mutex);
-  switch (wait_until(lock, fetch.arrived, {parts_.clock, interrupt, until},
-                     [&] { return fetch.done; })) {
-    case Wake::ready:
-      return fetch.result ? Arrival::there : Arrival::failed;
-    case Wake::expired:
-      return Arrival::slow;
-    case Wake::interrupted:
-      break;
-  }
-  return fail(Errc::interrupted, "reading");
+SteadyTime ChunkReader::hedge_at(const Fetch& fetch) const {
+  const std::int64_t asked = fetch.asked.load(std::memory_order_acquire);
+  // Whoever claimed it is about to ask.
+  if (asked == 0) return SteadyTime::max();
+  return SteadyTime{std::chrono::nanoseconds{asked}} + hedge_after();
 }
 
-Result<void> ChunkReader::finish(Batch batch, Interrupt* interrupt) {
-  for (const Batch::Part& part : batch.parts_) TRY(finish_part(part, interrupt));
+Result<void> ChunkReader::finish_part(const Part& part, Interrupt* interrupt) {
+  Fetch& fetch = *part.fetch;
+  if (!fetch.done()) {
+    const auto finished = [&] { return fetch.done() || parts_.clock.now() >= hedge_at(fetch); };
+    parts_.storage.client(ServerId{fetch.server})->attend([] {}, finished, interrupt);
+  }
+  if (!fetch.done()) {
+    if (interrupt != nullptr && interrupt->interrupted()) return fail(Errc::interrupted, "reading");
+    return rescue(part.slice, part.fetch, true, interrupt);
+  }
+  if (!fetch.result()) return rescue(part.slice, part.fetch, false, interrupt);
+  std::memcpy(part.slice.into, fetch.into + (part.slice.offset - fetch.offset), part.slice.length);
   return {};
-}
-
-Result<void> ChunkReader::finish_part(const Batch::Part& part, Interrupt* interrupt) {
-  const SteadyTime hedge_at = parts_.clock.now() + hedge_after();
-  const Arrival arrival = TRY(await(*part.fetch, hedge_at, interrupt));
-  if (arrival == Arrival::there) {
-    std::memcpy(part.slice.into, part.fetch->into + (part.slice.offset - part.fetch->offset),
-                part.slice.length);
-    return {};
-  }
-  return rescue(part.slice, part.fetch, arrival == Arrival::slow, interrupt);
 }
 
 std::chrono::nanoseconds ChunkReader::hedge_after() const {

@@ -8,8 +8,8 @@
 //   slow replica          after ten times the usual time (at most 500 ms) a
 //                         second one is asked as well; the first answer wins
 //
-// A read is begun and finished in two steps, so that read-ahead can be sent
-// right behind what the reader waits for.
+// A reader runs the connections itself while it waits
+// (StorageClient::attend), so that a small read wakes no other thread.
 //
 // Threads: any. The destructor waits for answers on their way.
 #pragma once
@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/client/bad_copies.h"
 #include "common/client/block_cache.h"
 #include "common/client/client_config.h"
 #include "common/client/server_health.h"
@@ -55,30 +56,14 @@ class ChunkReader {
   ChunkReader(const ChunkReader&) = delete;
   ChunkReader& operator=(const ChunkReader&) = delete;
 
-  // What a begun read still waits for.
-  class Batch {
-   private:
-    friend class ChunkReader;
-    struct Part {
-      FetchPtr fetch;
-      ChunkSlice slice;
-    };
-    std::vector<Part> parts_;
-  };
-  // Copies what is in memory and asks the servers for the rest.
-  Batch begin(const std::vector<ChunkSlice>& slices, Caching caching);
-  // Waits for the rest. Errors:
+  // Copies `slices` to where they go and fetches `ahead` into the cache, best
+  // effort, behind what the caller waits for. Errors:
   //   not_found, corrupt  no replica has it
   //   unavailable         those that answer do not have it; others do not answer
   //   timed_out           nobody answers (soft)
   //   interrupted
-  Result<void> finish(Batch batch, Interrupt* interrupt);
-  Result<void> read(const std::vector<ChunkSlice>& slices, Caching caching, Interrupt* interrupt) {
-    return finish(begin(slices, caching), interrupt);
-  }
-
-  // Fetches into the cache without waiting, best effort.
-  void fetch_ahead(const std::vector<ChunkSlice>& slices);
+  Result<void> read(const std::vector<ChunkSlice>& slices, const std::vector<ChunkSlice>& ahead,
+                    Caching caching, Interrupt* interrupt);
 
  private:
   struct Race;  // several replicas asked for one slice
@@ -89,15 +74,23 @@ class ChunkReader {
     Errc denial = Errc::not_found;
   };
 
-  void begin_slice(const ChunkSlice& slice, Caching caching, Batch& batch,
+  // A slice and the fetch that brings it.
+  struct Part {
+    FetchPtr fetch;
+    ChunkSlice slice;
+  };
+  // Copies what is in memory; adds the rest to `parts`, and to `mine` what
+  // nobody fetches yet.
+  void begin_slice(const ChunkSlice& slice, Caching caching, std::vector<Part>& parts,
                    std::vector<FetchPtr>& mine);
-  static void add_part(Batch& batch, const FetchPtr& fetch, const ChunkSlice& part);
-  void ask(std::vector<FetchPtr> fetches, std::size_t ahead_bytes);
-  ServerId best_replica(ChunkId chunk) const;
+  static void add_part(std::vector<Part>& parts, const FetchPtr& fetch, const ChunkSlice& part);
+  void ask(const std::vector<FetchPtr>& fetches, std::size_t ahead_bytes);
+  void fetch_ahead(const std::vector<ChunkSlice>& slices);
+  // The chunk's replicas, the best to ask first.
+  std::vector<ServerId> replicas(ChunkId chunk) const;
 
-  enum class Arrival { there, failed, slow };
-  Result<Arrival> await(Fetch& fetch, std::optional<SteadyTime> until, Interrupt* interrupt) const;
-  Result<void> finish_part(const Batch::Part& part, Interrupt* interrupt);
+  SteadyTime hedge_at(const Fetch& fetch) const;
+  Result<void> finish_part(const Part& part, Interrupt* interrupt);
   // Reads a slice whose first replica failed or, if `is_slow`, has not answered.
   Result<void> rescue(const ChunkSlice& slice, const FetchPtr& first, bool is_slow,
                       Interrupt* interrupt);
@@ -113,6 +106,7 @@ class ChunkReader {
   void leave();
 
   const Parts parts_;
+  BadCopies bad_copies_;
   std::atomic<std::int64_t> usual_ns_{0};     // moving average of a fetch
   std::atomic<std::size_t> ahead_bytes_{0};   // being fetched ahead
   std::atomic<std::size_t> in_flight_{0};

@@ -77,6 +77,7 @@ void ChunkReader::judge(const ChunkSlice& slice, ServerId server, const Error& p
   if (problem.code == Errc::not_found || problem.code == Errc::corrupt) {
     ++round.denied;
     if (problem.code == Errc::corrupt) round.denial = Errc::corrupt;
+    if (!bad_copies_.note(slice.chunk, server)) return;
     parts_.meta.post(ReportArgs{slice.chunk, server, problem});
     log_warn("client", "server {} cannot deliver chunk {}: {}", server.value(),
              to_string(slice.chunk), problem.to_string());
@@ -90,11 +91,10 @@ void ChunkReader::judge(const ChunkSlice& slice, ServerId server, const Error& p
 // The slow first answer has come after all: true if it delivers.
 bool ChunkReader::take_slow(FetchPtr& slow, const ChunkSlice& slice, Round& round) {
   if (slow == nullptr) return false;
-  const std::lock_guard lock(slow->mutex);
-  if (!slow->done) return false;
+  if (!slow->done()) return false;
   const FetchPtr arrived = std::exchange(slow, nullptr);
-  if (!arrived->result) {
-    judge(slice, arrived->server, arrived->result.error(), round);
+  if (!arrived->result()) {
+    judge(slice, ServerId{arrived->server}, arrived->result().error(), round);
     return false;
   }
   std::memcpy(slice.into, arrived->into + (slice.offset - arrived->offset), slice.length);
@@ -108,6 +108,7 @@ Result<bool> ChunkReader::run_round(Race& race, Round& round, const ChunkSlice& 
   const SteadyTime hedge_at = parts_.clock.now() + hedge_after();
   std::unique_lock lock(race.mutex);
   for (;;) {
+    std::vector<std::pair<ServerId, Error>> failures;
     for (const auto& attempt : race.attempts) {
       if (!attempt->done || attempt->judged) continue;
       attempt->judged = true;
@@ -116,7 +117,13 @@ Result<bool> ChunkReader::run_round(Race& race, Round& round, const ChunkSlice& 
         std::memcpy(slice.into, attempt->bytes.get(), slice.length);
         return true;
       }
-      judge(slice, attempt->server, attempt->result.error(), round);
+      failures.emplace_back(attempt->server, attempt->result.error());
+    }
+    if (!failures.empty()) {
+      lock.unlock();
+      for (const auto& [server, problem] : failures) judge(slice, server, problem, round);
+      lock.lock();
+      continue;
     }
     if (take_slow(slow, slice, round)) return true;
     if (!race.any_running() && (slow == nullptr || !round.untried.empty())) return false;
@@ -140,14 +147,13 @@ Result<void> ChunkReader::rescue(const ChunkSlice& slice, const FetchPtr& first,
   std::chrono::milliseconds pause = kFirstPause;
   for (FetchPtr given = first;; given = nullptr) {
     const auto race = std::make_shared<Race>();
-    const GroupTablePtr table = parts_.meta.group_table();
     Round round;
-    round.untried = parts_.health.read_order(*table, slice.chunk.group(), slice.chunk.serial());
+    round.untried = replicas(slice.chunk);
     round.members = round.untried.size();
     FetchPtr slow;
     if (given != nullptr) {
       // The first replica has had its turn.
-      std::erase(round.untried, given->server);
+      std::erase(round.untried, ServerId{given->server});
       slow = given;
       if (!is_slow && take_slow(slow, slice, round)) return {};
     }

@@ -1,11 +1,11 @@
 #include "common/client/chunk_syncer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <utility>
 
 #include "common/base/log.h"
-#include "common/client/wait.h"
 
 namespace dfs {
 namespace {
@@ -13,11 +13,10 @@ namespace {
 // Chunks named in one call.
 constexpr std::size_t kChunksPerCall = 1024;
 
-// Completions may come after the waiter has gone away.
+// Completions may come after the waiter has gone away. Each writes its own
+// result before it counts itself down.
 struct Gathering {
-  std::mutex mutex;
-  std::condition_variable arrived;
-  std::size_t missing = 0;
+  std::atomic<std::size_t> missing{0};
   std::vector<Result<void>> results;
 };
 
@@ -29,19 +28,19 @@ Result<std::vector<Result<void>>> ChunkSyncer::run(const std::vector<UnsyncedChu
   auto gathering = std::make_shared<Gathering>();
   gathering->missing = calls.size();
   gathering->results.resize(calls.size());
-  for (std::size_t i = 0; i < calls.size(); ++i) {
-    std::vector<ChunkId> ids;
-    for (const std::size_t index : calls[i].indexes) ids.push_back(chunks[index].chunk);
-    storage_.client(calls[i].server)->sync(std::move(ids), [gathering, i](Result<void> result) {
-      const std::lock_guard lock(gathering->mutex);
-      gathering->results[i] = std::move(result);
-      if (--gathering->missing == 0) gathering->arrived.notify_all();
-    });
-  }
-  std::unique_lock lock(gathering->mutex);
-  const Wake wake = wait_until(lock, gathering->arrived, {clock_, interrupt, std::nullopt},
-                               [&] { return gathering->missing == 0; });
-  if (wake == Wake::interrupted) return fail(Errc::interrupted, "waiting for stable storage");
+  const auto start = [&] {
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      std::vector<ChunkId> ids;
+      for (const std::size_t index : calls[i].indexes) ids.push_back(chunks[index].chunk);
+      storage_.client(calls[i].server)->sync(std::move(ids), [gathering, i](Result<void> result) {
+        gathering->results[i] = std::move(result);
+        gathering->missing.fetch_sub(1, std::memory_order_acq_rel);
+      });
+    }
+  };
+  const auto finished = [&] { return gathering->missing.load(std::memory_order_acquire) == 0; };
+  storage_.client(calls.front().server)->attend(start, finished, interrupt);
+  if (!finished()) return fail(Errc::interrupted, "waiting for stable storage");
   return gathering->results;
 }
 

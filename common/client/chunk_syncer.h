@@ -5,7 +5,6 @@
 
 #include <vector>
 
-#include "common/base/clock.h"
 #include "common/client/inode_state.h"
 #include "common/client/server_health.h"
 #include "common/rpc/storage_client.h"
@@ -22,8 +21,7 @@ struct ChunkSyncReport {
 
 class ChunkSyncer {
  public:
-  ChunkSyncer(StoragePool& storage, ServerHealth& health, const Clock& clock)
-      : storage_(storage), health_(health), clock_(clock) {}
+  ChunkSyncer(StoragePool& storage, ServerHealth& health) : storage_(storage), health_(health) {}
 
   // One report per chunk, in order. Error: interrupted.
   Result<std::vector<ChunkSyncReport>> sync(const std::vector<UnsyncedChunk>& chunks,
@@ -39,7 +37,6 @@ class ChunkSyncer {
 
   StoragePool& storage_;
   ServerHealth& health_;
-  const Clock& clock_;
 };
 
 }  // namespace dfs

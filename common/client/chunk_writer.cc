@@ -42,7 +42,6 @@ bool is_final(Errc code) {
     case Errc::file_too_big:
     case Errc::not_found:
     case Errc::stale:
-    case Errc::session_lost:
       return true;
     default:
       return false;
@@ -67,46 +66,45 @@ void ChunkWriter::note_full() {
   full_until_ = (parts_.clock.now() + kFullFor).time_since_epoch().count();
 }
 
-void ChunkWriter::start(const InodeStatePtr& state, const PendingChunkPtr& chunk,
-                        Interrupt* interrupt) {
-  in_flight_.fetch_add(1);
+class ChunkWriter::Prepared {
+ public:
+  Attempt attempt;
+  PutArgs args;
+  std::shared_ptr<StorageClient> client;
+};
+
+std::shared_ptr<StorageClient> ChunkWriter::connection(const Prepared& prepared) {
+  return prepared.client;
+}
+
+bool ChunkWriter::ensure_name(const InodeStatePtr& state, const PendingChunkPtr& chunk,
+                              Interrupt* interrupt) {
   UploadProgress& upload = chunk->upload;
-  if (upload.chunk == ChunkId{}) {
-    chunk->finish_checksums();
-    const Result<void> named = name(state, *chunk, interrupt);
-    if (!named && named.error().code == Errc::interrupted) {
-      again(state, chunk, std::chrono::milliseconds{0});
-      return leave();
-    }
-    if (!named && upload.fallback != ChunkId{}) {
-      upload.chunk = upload.fallback;
-      uploaded(state, chunk);
-      return leave();
-    }
-    if (!named && is_final(named.error().code)) {
-      give_up(state, chunk, named.error());
-      return leave();
-    }
-    if (!named) {
-      const auto pause = next_pause(upload);
-      if (pause) {
-        again(state, chunk, *pause);
-      } else {
-        give_up(state, chunk, Error{Errc::timed_out, "no chunk ids: " + named.error().text});
-      }
-      return leave();
-    }
+  if (upload.chunk != ChunkId{}) return true;
+  chunk->finish_checksums();
+  const Result<void> named = name(state, *chunk, interrupt);
+  const bool has_copies = upload.fallback != ChunkId{};
+  if (named) {
     // The group tried before has some copies; one that lacks the same
     // servers would not be better.
-    const bool no_better = !upload.stored_on.empty() &&
-                           shares_members(*parts_.meta.group_table(), upload.chunk.group(), upload.avoid);
-    if (no_better) {
-      upload.chunk = upload.fallback;
-      uploaded(state, chunk);
-      return leave();
-    }
+    const bool no_better = has_copies && shares_members(*parts_.meta.group_table(),
+                                                        upload.chunk.group(), upload.avoid);
+    if (!no_better) return true;
   }
-  send(state, chunk);
+  const Error problem = named ? Error{} : named.error();
+  if (problem.code == Errc::interrupted) {
+    again(state, chunk, std::chrono::milliseconds{0});
+  } else if (has_copies) {
+    upload.chunk = upload.fallback;
+    uploaded(state, chunk);
+  } else if (is_final(problem.code)) {
+    give_up(state, chunk, problem);
+  } else if (const auto pause = next_pause(upload)) {
+    again(state, chunk, *pause);
+  } else {
+    give_up(state, chunk, Error{Errc::timed_out, "no chunk ids: " + problem.text});
+  }
+  return false;
 }
 
 Result<void> ChunkWriter::name(const InodeStatePtr& state, PendingChunk& chunk,
@@ -130,12 +128,23 @@ Result<void> ChunkWriter::name(const InodeStatePtr& state, PendingChunk& chunk,
   return {};
 }
 
-void ChunkWriter::send(const InodeStatePtr& state, const PendingChunkPtr& chunk) {
+ChunkWriter::PreparedPtr ChunkWriter::prepare(const InodeStatePtr& state,
+                                              const PendingChunkPtr& chunk,
+                                              Interrupt* interrupt) {
+  in_flight_.fetch_add(1);
+  if (!ensure_name(state, chunk, interrupt)) {
+    leave();
+    return nullptr;
+  }
   UploadProgress& upload = chunk->upload;
   const GroupTablePtr table = parts_.meta.group_table();
   const GroupId group = upload.chunk.group();
 
-  Attempt attempt{state, chunk, {}, {}, {}, chunk->sync};
+  auto prepared = std::make_shared<Prepared>();
+  Attempt& attempt = prepared->attempt;
+  attempt.state = state;
+  attempt.chunk = chunk;
+  attempt.sync = chunk->sync;
   attempt.members = parts_.health.write_order(*table, group, upload.chunk.serial());
   std::vector<ServerId> targets;
   for (const ServerId member : attempt.members) {
@@ -146,12 +155,13 @@ void ChunkWriter::send(const InodeStatePtr& state, const PendingChunkPtr& chunk)
   }
   if (targets.empty()) {
     act(attempt, Verdict::other_group, Error{Errc::unavailable, "no member of the group answers"});
-    return;
+    leave();
+    return nullptr;
   }
   attempt.first = targets.front();
   attempt.epoch = table->groups.at(group).epoch;
 
-  PutArgs args;
+  PutArgs& args = prepared->args;
   args.chunk = upload.chunk;
   args.epoch = attempt.epoch;
   args.forward.assign(targets.begin() + 1, targets.end());
@@ -162,10 +172,18 @@ void ChunkWriter::send(const InodeStatePtr& state, const PendingChunkPtr& chunk)
   args.pieces = chunk->pieces();
   args.checksums = chunk->checksums();
   args.resume = upload.resume;
-  const std::shared_ptr<StorageClient> client = parts_.storage.client(attempt.first);
-  // The chunk's memory and the connection stay until the upload is over.
-  client->put(std::move(args), [this, attempt = std::move(attempt)](Result<PutOutcome> outcome) {
-    completed(attempt, std::move(outcome));
+  prepared->client = parts_.storage.client(attempt.first);
+  return prepared;
+}
+
+void ChunkWriter::send(const PreparedPtr& prepared) {
+  const std::shared_ptr<StorageClient> client = std::move(prepared->client);
+  client->put(std::move(prepared->args), [this, prepared](Result<PutOutcome> outcome) {
+    completed(prepared->attempt, std::move(outcome));
+    // Whoever made the call may keep this function, and `prepared`, for
+    // longer than the write buffer lives that the chunk's memory belongs to.
+    prepared->attempt = Attempt{};
+    leave();
   });
 }
 
@@ -299,7 +317,6 @@ void ChunkWriter::act(const Attempt& attempt, Verdict verdict, const Error& prob
       give_up(attempt.state, attempt.chunk, problem);
       break;
   }
-  leave();
 }
 
 std::optional<std::chrono::milliseconds> ChunkWriter::next_pause(UploadProgress& upload) const {
@@ -320,7 +337,7 @@ void ChunkWriter::uploaded(const InodeStatePtr& state, const PendingChunkPtr& ch
     const std::lock_guard lock(state->mutex);
     chunk->phase = ChunkPhase::uploaded;
     state->dirty.release_if_dead(*chunk);
-    state->changed.notify_all();
+    state->notify_locked();
   }
   settled_(state, chunk);
 }
@@ -332,7 +349,7 @@ void ChunkWriter::again(const InodeStatePtr& state, const PendingChunkPtr& chunk
     chunk->phase = ChunkPhase::sealed;
     chunk->upload.not_before = parts_.clock.now() + pause;
     state->dirty.release_if_dead(*chunk);
-    state->changed.notify_all();
+    state->notify_locked();
   }
   settled_(state, chunk);
 }
@@ -347,8 +364,9 @@ void ChunkWriter::give_up(const InodeStatePtr& state, const PendingChunkPtr& chu
     const std::lock_guard lock(state->mutex);
     chunk->phase = ChunkPhase::sealed;
     state->keep_error_locked(problem);
+    if (problem.code == Errc::not_found || problem.code == Errc::stale) state->gone = true;
     state->dirty.drop(*chunk);
-    state->changed.notify_all();
+    state->notify_locked();
   }
   settled_(state, chunk);
 }

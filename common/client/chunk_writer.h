@@ -11,7 +11,7 @@
 // Enough copies: all members but one, and at least one; fewer when no better
 // group exists.
 //
-// Threads: any. start() does not wait but for the allocation of an id;
+// Threads: any. prepare() does not wait but for the allocation of an id;
 // completions come from the storage connections' threads.
 #pragma once
 
@@ -50,9 +50,19 @@ class ChunkWriter {
   ChunkWriter(const ChunkWriter&) = delete;
   ChunkWriter& operator=(const ChunkWriter&) = delete;
 
-  // Uploads `chunk`, whose phase the caller has moved from sealed to
-  // uploading. An interrupted allocation makes it sealed again.
-  void start(const InodeStatePtr& state, const PendingChunkPtr& chunk, Interrupt* interrupt);
+  // An upload that can be sent.
+  class Prepared;
+  using PreparedPtr = std::shared_ptr<Prepared>;
+
+  // Names `chunk`, whose phase the caller has moved from sealed to uploading,
+  // and chooses where to send it. Null if it has left `uploading` already; an
+  // interrupted allocation makes it sealed again.
+  PreparedPtr prepare(const InodeStatePtr& state, const PendingChunkPtr& chunk,
+                      Interrupt* interrupt);
+  // The connection that send() will use.
+  static std::shared_ptr<StorageClient> connection(const Prepared& prepared);
+  // Sends it; does not wait.
+  void send(const PreparedPtr& prepared);
 
   std::size_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
   // True for a moment after the servers said that they are full: writing more is futile.
@@ -71,7 +81,8 @@ class ChunkWriter {
   enum class Verdict { done, next_member, other_group, new_name, again, give_up };
 
   Result<void> name(const InodeStatePtr& state, PendingChunk& chunk, Interrupt* interrupt);
-  void send(const InodeStatePtr& state, const PendingChunkPtr& chunk);
+  // False if the chunk has left `uploading` instead.
+  bool ensure_name(const InodeStatePtr& state, const PendingChunkPtr& chunk, Interrupt* interrupt);
   void completed(const Attempt& attempt, Result<PutOutcome> outcome);
   Verdict judge(const Attempt& attempt, PutOutcome& outcome);
   Verdict judge(const Attempt& attempt, const Error& problem);

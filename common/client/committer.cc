@@ -164,10 +164,14 @@ Result<void> Committer::send(const Parts& batch, CommitMode mode, Interrupt* int
   client_metrics().commits.add();
   client_metrics().committed_files.add(static_cast<double>(batch.size()));
 
-  const auto late = [this, batch, mode](Result<MetaResult> answer) {
-    if (!settle(batch, mode, answer)) {
-      for (const PartPtr& part : batch) give_back(*part, Error{Errc::again, answer.error().text});
+  // Shared, so that it can be emptied: the session may keep the function for
+  // longer than what the parts refer to lives.
+  const auto kept = std::make_shared<Parts>(batch);
+  const auto late = [this, kept, mode](Result<MetaResult> answer) {
+    if (!settle(*kept, mode, answer)) {
+      for (const PartPtr& part : *kept) give_back(*part, Error{Errc::again, answer.error().text});
     }
+    kept->clear();
     const std::lock_guard lock(mutex_);
     --late_;
     answered_.notify_all();
@@ -246,7 +250,7 @@ void Committer::apply(Part& part, const Attributes& after) {
     if (state.dirty_mtime == part.file.mtime) state.dirty_mtime.reset();
     if (part.file.clear_set_id) state.clear_set_id = false;
     state.exclusive = false;
-    state.changed.notify_all();
+    state.notify_locked();
   }
   finish(part, CommitOutcome{true});
 }
@@ -260,7 +264,7 @@ void Committer::refuse(Part& part, const Error& problem) {
     for (const PendingChunkPtr& chunk : part.chunks) state.dirty.drop(*chunk);
     state.keep_error_locked(problem);
     state.exclusive = false;
-    state.changed.notify_all();
+    state.notify_locked();
   }
   finish(part, CommitOutcome{true});
 }
@@ -277,7 +281,7 @@ void Committer::vanish(Part& part) {
     state.gone = true;
     state.dirty.clear();
     state.exclusive = false;
-    state.changed.notify_all();
+    state.notify_locked();
   }
   finish(part, CommitOutcome{true});
 }
@@ -287,7 +291,7 @@ void Committer::give_back(Part& part, const Error& problem) {
   {
     const std::lock_guard lock(state.mutex);
     state.exclusive = false;
-    state.changed.notify_all();
+    state.notify_locked();
   }
   finish(part, fail(problem));
 }

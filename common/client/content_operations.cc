@@ -28,8 +28,10 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
   for (;;) {
     if (write_back_.full()) return fail(Errc::no_space, "the storage servers are full");
     std::size_t needed = 0;
+    bool written = false;
+    bool was_clean = false;
+    std::vector<PendingChunkPtr> sealed;
     {
-      std::vector<PendingChunkPtr> sealed;
       const std::lock_guard lock(state->mutex);
       if (state->gone) return fail(Errc::stale, "the file is gone");
       if (state->error) return fail(*state->take_error_locked());
@@ -39,14 +41,17 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
         return fail(Errc::invalid, "more in one write than the write buffer takes");
       }
       if (needed == 0 || buffer_.try_take(needed, fresh)) {
-        const bool was_clean = state->dirty.empty();
+        was_clean = state->dirty.empty();
         state->dirty.write(offset, data, chunk_size, clock_.now(), fresh, sealed);
         state->dirty_mtime = clock_.wall();
         if (clears_set_id(state->attributes, context.caller)) state->clear_set_id = true;
-        if (was_clean) write_back_.wrote(state);
-        else if (!sealed.empty()) write_back_.kick();
-        return {};
+        written = true;
       }
+    }
+    if (written) {
+      if (was_clean) write_back_.wrote(state);
+      else if (!sealed.empty()) write_back_.kick();
+      return {};
     }
     write_back_.kick();
     switch (buffer_.wait_for_room(needed, until)) {

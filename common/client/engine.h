@@ -76,6 +76,9 @@ class Engine final : public FileSystem {
   Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) override;
   Result<void> sync(const CallContext& context) override;
 
+  std::vector<InodeId> held_inodes() const override;
+  void session_replaced() override;
+
  private:
   // Remembers what the server told; returns it with what is dirty here.
   Attributes learn(const Attributes& fresh);
@@ -94,8 +97,8 @@ class Engine final : public FileSystem {
                                   const CallContext& context, Apply apply);
   static void apply_size_locked(InodeState& state, std::uint64_t size, const Attributes& after,
                                 SteadyTime now);
-  Result<Opened> open_truncated(const InodeStatePtr& state, const OpenOptions& options,
-                                const CallContext& context);
+  Result<void> truncate_opened(const OpenFilePtr& file, Attributes& attributes,
+                               const CallContext& context);
   Opened opened_locked(const InodeStatePtr& state, const OpenOptions& options,
                        const OpenResult& answer);
   std::uint32_t chunk_size_locked(const InodeState& state) const;

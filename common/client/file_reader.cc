@@ -100,9 +100,7 @@ Result<std::size_t> FileReader::read(InodeState& state, OpenFile* file, std::uin
   for (;;) {
     const Plan plan = TRY(this->plan(state, file, offset, into, interrupt));
     if (plan.wanted.empty() && plan.ahead.empty()) return plan.length;
-    ChunkReader::Batch batch = parts_.chunks.begin(plan.wanted, caching);
-    if (!plan.ahead.empty()) parts_.chunks.fetch_ahead(plan.ahead);
-    const Result<void> result = parts_.chunks.finish(std::move(batch), interrupt);
+    const Result<void> result = parts_.chunks.read(plan.wanted, plan.ahead, caching, interrupt);
     if (result) return plan.length;
 
     const Errc code = result.error().code;

@@ -28,6 +28,7 @@ std::vector<ServerId> members_of(const GroupTable& table, GroupId id) {
 }  // namespace
 
 Result<void> WriteBack::fsync(const InodeStatePtr& state, Interrupt* interrupt) {
+  const Attended attended(*this, *state);
   Target target;
   {
     const std::lock_guard lock(state->mutex);

@@ -89,6 +89,24 @@ Result<void> Engine::change_exclusively(const InodeStatePtr& state, MetaArgs arg
   return late_.call(meta_, std::move(args), context.caller, context.interrupt, settle);
 }
 
+std::vector<InodeId> Engine::held_inodes() const {
+  std::vector<InodeId> result;
+  for (const InodeStatePtr& state : inodes_.open_inodes()) {
+    const std::lock_guard lock(state->mutex);
+    result.insert(result.end(), state->opens, state->inode);
+  }
+  return result;
+}
+
+void Engine::session_replaced() {
+  for (const InodeStatePtr& state : inodes_.all()) {
+    const std::lock_guard lock(state->mutex);
+    state->attributes_at.reset();
+    state->pages_change.reset();
+    state->forget_contents_locked();
+  }
+}
+
 Result<void> Engine::sync(const CallContext& context) {
   TRY(write_back_.flush_all(context.interrupt));
   return meta_sync_.sync(context.caller, context.interrupt);

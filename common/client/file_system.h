@@ -139,6 +139,12 @@ class FileSystem {
   // --- the whole ---
   // Uploads and commits everything written, everywhere; waits.
   virtual Result<void> sync(const CallContext& context) = 0;
+
+  // --- for the session (MetaSession's hooks; they do not wait) ---
+  // The inodes open here, each as often as it is open.
+  virtual std::vector<InodeId> held_inodes() const { return {}; }
+  // The session was lost and a new one stands: what is cached is doubted.
+  virtual void session_replaced() {}
 };
 
 }  // namespace dfs

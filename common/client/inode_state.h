@@ -14,6 +14,7 @@
 // lock is taken and nothing waits while it is held, but for `changed`.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -43,6 +44,12 @@ class InodeState {
   mutable std::mutex mutex;
   // Something below changed that somebody may wait for.
   std::condition_variable changed;
+  // Counts the changes, for whoever waits without the lock.
+  std::atomic<std::uint64_t> progress{0};
+  void notify_locked() {
+    progress.fetch_add(1, std::memory_order_release);
+    changed.notify_all();
+  }
 
   // --- from the server ---
   Attributes attributes;

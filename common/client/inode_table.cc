@@ -52,6 +52,16 @@ std::vector<InodeStatePtr> InodeTable::open_inodes() const {
   return result;
 }
 
+std::vector<InodeStatePtr> InodeTable::all() const {
+  std::vector<InodeStatePtr> result;
+  for (Guarded<Shard>& guarded : shards_) {
+    guarded.with([&](const Shard& shard) {
+      for (const auto& [inode, state] : shard.states) result.push_back(state);
+    });
+  }
+  return result;
+}
+
 std::size_t InodeTable::size() const {
   std::size_t total = 0;
   for (const Guarded<Shard>& guarded : shards_) {

@@ -24,6 +24,7 @@ class InodeTable {
   InodeStatePtr find_or_make(InodeId inode);
   // Those that this session holds open.
   std::vector<InodeStatePtr> open_inodes() const;
+  std::vector<InodeStatePtr> all() const;
   std::size_t size() const;
 
  private:

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -33,9 +34,13 @@ class LateCalls {
   Result<void> call(MetaClient& client, MetaArgs args, const Caller& caller, Interrupt* interrupt,
                     const Settle& settle) {
     begin();
+    // Shared, so that it can be emptied: the session may keep the function
+    // for longer than what `settle` refers to lives.
+    const auto kept = std::make_shared<Settle>(settle);
     const Result<MetaResult> answer = client.call_through(
-        std::move(args), caller, interrupt, [this, settle](Result<MetaResult> late) {
-          settle(late, Arrival::late);
+        std::move(args), caller, interrupt, [this, kept](Result<MetaResult> late) {
+          (*kept)(late, Arrival::late);
+          *kept = nullptr;
           end();
         });
     if (!answer && answer.error().code == Errc::interrupted) return fail(answer.error());

@@ -18,46 +18,32 @@ Opened Engine::opened_locked(const InodeStatePtr& state, const OpenOptions& opti
 }
 
 Result<Opened> Engine::open(InodeId inode, const OpenOptions& options, const CallContext& context) {
+  const OpenResult answer = TRY(ask<OpenResult>(OpenArgs{inode, false}, context));
   const InodeStatePtr state = inodes_.find_or_make(inode);
-  if (options.truncate) return open_truncated(state, options, context);
-
-  Result<Opened> opened = fail(Errc::bad_message, "an open was answered by something else");
-  const auto settle = [&opened, &options, this, state](const Result<MetaResult>& answer,
-                                                       LateCalls::Arrival arrival) {
-    if (!answer) return;
-    if (arrival == LateCalls::Arrival::late) {
-      meta_.post(ReleaseArgs{state->inode, 1});
-      return;
-    }
-    const auto* result = std::get_if<OpenResult>(&*answer);
-    if (result == nullptr) return;
+  Opened opened;
+  {
     const std::lock_guard lock(state->mutex);
-    opened = opened_locked(state, options, *result);
-  };
-  TRY(late_.call(meta_, OpenArgs{inode, false}, context.caller, context.interrupt, settle));
+    opened = opened_locked(state, options, answer);
+  }
+  if (options.truncate) TRY(truncate_opened(opened.file, opened.attributes, context));
   return opened;
 }
 
-// Truncating, like any change of the contents, has the inode to itself.
-Result<Opened> Engine::open_truncated(const InodeStatePtr& state, const OpenOptions& options,
-                                      const CallContext& context) {
-  TRY(write_back_.begin_exclusive(*state, context.interrupt));
-  Result<Opened> opened = fail(Errc::bad_message, "an open was answered by something else");
-  const auto settle = [&opened, &options, this, state](const Result<MetaResult>& answer,
-                                                       LateCalls::Arrival arrival) {
-    meta_sync_.changed();
-    const auto* result = answer ? std::get_if<OpenResult>(&*answer) : nullptr;
-    if (result != nullptr) {
-      const std::lock_guard lock(state->mutex);
-      apply_size_locked(*state, 0, result->attributes, clock_.now());
-      state->dirty_mtime.reset();
-      if (arrival == LateCalls::Arrival::in_time) opened = opened_locked(state, options, *result);
-    }
-    write_back_.end_exclusive(*state);
-    if (answer && arrival == LateCalls::Arrival::late) meta_.post(ReleaseArgs{state->inode, 1});
-  };
-  TRY(late_.call(meta_, OpenArgs{state->inode, true}, context.caller, context.interrupt, settle));
-  return opened;
+// Truncating, like any change of the contents, is ordered with what is
+// buffered; so it is a call of its own, not a part of opening.
+Result<void> Engine::truncate_opened(const OpenFilePtr& file, Attributes& attributes,
+                                     const CallContext& context) {
+  SetAttrArgs cut;
+  cut.inode = attributes.inode;
+  cut.size = 0;
+  cut.mtime_now = true;
+  auto after = set_attributes(cut, context);
+  if (!after) {
+    close(file);
+    return fail(after.error());
+  }
+  attributes = *std::move(after);
+  return {};
 }
 
 Result<Created> Engine::create(InodeId parent, const std::string& name, std::uint32_t mode,
@@ -69,43 +55,20 @@ Result<Created> Engine::create(InodeId parent, const std::string& name, std::uin
   args.mode = mode;
   args.exclusive = exclusive;
   args.open = true;
-  // A file that is there already may have bytes buffered here: it is
-  // truncated by an open of its own, which is ordered with them.
-  args.truncate = false;
+  const OpenResult answer = TRY(change<OpenResult>(std::move(args), context));
+  learn(answer.parent);
 
-  Result<Created> created = fail(Errc::bad_message, "a create was answered by something else");
-  const auto settle = [&created, &options, this](const Result<MetaResult>& answer,
-                                                 LateCalls::Arrival arrival) {
-    meta_sync_.changed();
-    const auto* result = answer ? std::get_if<OpenResult>(&*answer) : nullptr;
-    if (result == nullptr) return;
-    if (arrival == LateCalls::Arrival::late) {
-      meta_.post(ReleaseArgs{result->attributes.inode, 1});
-      return;
-    }
-    learn(result->parent);
-    const InodeStatePtr state = inodes_.find_or_make(result->attributes.inode);
+  const InodeStatePtr state = inodes_.find_or_make(answer.attributes.inode);
+  Opened opened;
+  {
     const std::lock_guard lock(state->mutex);
-    const Opened opened = opened_locked(state, options, *result);
-    if (result->created) state->history_known = true;
-    created = Created{opened.file, opened.attributes, result->created};
-  };
-  TRY(late_.call(meta_, std::move(args), context.caller, context.interrupt, settle));
-  const bool to_truncate = created && !created->created && options.truncate &&
-                           created->attributes.type == FileType::regular &&
-                           created->attributes.size > 0;
-  if (!to_truncate) return created;
-
-  SetAttrArgs cut;
-  cut.inode = created->attributes.inode;
-  cut.size = 0;
-  auto attributes = set_attributes(cut, context);
-  if (!attributes) {
-    close(created->file);
-    return fail(attributes.error());
+    opened = opened_locked(state, options, answer);
+    if (answer.created) state->history_known = true;
   }
-  created->attributes = *std::move(attributes);
-  return created;
+  if (!answer.created && options.truncate) {
+    TRY(truncate_opened(opened.file, opened.attributes, context));
+  }
+  return Created{opened.file, opened.attributes, answer.created};
 }
 
 void Engine::close(OpenFilePtr file) {

@@ -19,7 +19,7 @@ WriteBack::WriteBack(const Parts& parts)
     : parts_(parts),
       allocator_(parts.meta, parts.clock),
       committer_(parts.meta, parts.clock, parts.meta_sync),
-      syncer_(parts.storage, parts.health, parts.clock),
+      syncer_(parts.storage, parts.health),
       writer_({parts.meta, parts.storage, allocator_, parts.health, parts.clock, parts.config},
               [this](const InodeStatePtr&, const PendingChunkPtr&) { settled(); }),
       thread_([this] { run(); }) {}
@@ -76,16 +76,19 @@ Result<void> WriteBack::flush_all(Interrupt* interrupt) {
   return result;
 }
 
-WriteBack::Step WriteBack::next_step_locked(InodeState& state, const Target& target,
-                                            PendingChunkPtr& to_upload,
-                                            std::optional<SteadyTime>& wake_at) const {
-  if (state.error) return Step::failed;
+WriteBack::Next WriteBack::next_locked(InodeState& state, const Target& target) const {
+  Next next;
+  if (state.error) {
+    next.step = Step::failed;
+    return next;
+  }
   const SteadyTime now = parts_.clock.now();
-  const bool may_upload = writer_.in_flight() < parts_.config.uploads_max;
+  const std::size_t in_flight = writer_.in_flight();
+  std::size_t may_start =
+      parts_.config.uploads_max > in_flight ? parts_.config.uploads_max - in_flight : 0;
   std::size_t uploaded = 0;
   std::size_t before_that = 0;  // chunks that are not uploaded yet
-  bool any_uploading = false;
-  wake_at.reset();
+  PendingChunkPtr ready;
   for (const PendingChunkPtr& chunk : state.dirty.chunks()) {
     if (chunk->serial > target.serial) continue;
     if (chunk->phase == ChunkPhase::uploaded) {
@@ -93,71 +96,111 @@ WriteBack::Step WriteBack::next_step_locked(InodeState& state, const Target& tar
       continue;
     }
     ++before_that;
-    any_uploading = any_uploading || chunk->phase == ChunkPhase::uploading;
+    next.uploading = next.uploading || chunk->phase == ChunkPhase::uploading;
     if (chunk->phase != ChunkPhase::sealed) continue;
-    if (chunk->upload.not_before > now) {
-      wake_at = wake_at ? std::min(*wake_at, chunk->upload.not_before) : chunk->upload.not_before;
-    } else if (to_upload == nullptr) {
-      to_upload = chunk;
+    const SteadyTime not_before = chunk->upload.not_before;
+    if (not_before > now) {
+      next.wake_at = next.wake_at ? std::min(*next.wake_at, not_before) : not_before;
+      continue;
+    }
+    if (ready == nullptr) ready = chunk;
+    if (may_start > 0) {
+      --may_start;
+      next.to_upload.push_back(chunk);
     }
   }
-  if (before_that == 0 && (uploaded == 0 || target.goal == Goal::uploaded)) return Step::finished;
   // One upload of the file is always allowed, however many others there are.
-  if (to_upload != nullptr && (may_upload || !any_uploading)) return Step::upload;
-  to_upload.reset();
+  if (next.to_upload.empty() && !next.uploading && ready != nullptr) next.to_upload.push_back(ready);
+
+  const bool to_tell =
+      target.goal == Goal::committed && (uploaded > 0 || !target.extra.empty());
   const bool worth_it = before_that == 0 || uploaded >= kCommitBatch;
-  const bool may_commit = target.goal == Goal::committed && !state.exclusive;
-  if (uploaded > 0 && worth_it && may_commit) return Step::commit;
-  return Step::wait;
+  if (before_that == 0 && !to_tell) next.step = Step::finished;
+  else if (!next.to_upload.empty()) next.step = Step::upload;
+  else if (to_tell && worth_it && !state.exclusive) next.step = Step::commit;
+  else next.step = Step::wait;
+  return next;
 }
 
 Result<void> WriteBack::drive(const InodeStatePtr& state, Target target, Interrupt* interrupt) {
+  const Attended attended(*this, *state);
+  // A connection to be run while waiting for uploads.
+  std::shared_ptr<StorageClient> connection;
   std::unique_lock lock(state->mutex);
-  ++state->flushers;
-  Result<void> result;
   for (;;) {
-    PendingChunkPtr chunk;
-    std::optional<SteadyTime> wake_at;
-    const Step step = next_step_locked(*state, target, chunk, wake_at);
-    if (step == Step::finished) break;
-    if (step == Step::failed) {
-      result = fail(*state->take_error_locked());
-      break;
-    }
-    if (step == Step::upload) {
-      chunk->phase = ChunkPhase::uploading;
-      lock.unlock();
-      writer_.start(state, chunk, interrupt);
-      const bool interrupted = interrupt != nullptr && interrupt->interrupted();
-      lock.lock();
-      if (interrupted) {
-        result = fail(Errc::interrupted, "uploading");
+    const Next next = next_locked(*state, target);
+    const std::uint64_t seen = state->progress.load(std::memory_order_acquire);
+    switch (next.step) {
+      case Step::finished:
+        return {};
+      case Step::failed:
+        return fail(*state->take_error_locked());
+      case Step::commit:
+        lock.unlock();
+        TRY(commit_step(state, target, interrupt));
+        lock.lock();
+        continue;
+      case Step::upload:
+        for (const PendingChunkPtr& chunk : next.to_upload) chunk->phase = ChunkPhase::uploading;
+        lock.unlock();
+        connection = upload_step(state, next.to_upload, seen, interrupt);
+        lock.lock();
         break;
-      }
-      continue;
+      case Step::wait:
+        if (connection != nullptr && next.uploading) {
+          lock.unlock();
+          const auto finished = [&] {
+            return state->progress.load(std::memory_order_acquire) != seen ||
+                   (next.wake_at && parts_.clock.now() >= *next.wake_at);
+          };
+          connection->attend([] {}, finished, interrupt);
+          lock.lock();
+        } else {
+          wait_until(lock, state->changed, {parts_.clock, interrupt, next.wake_at}, [&] {
+            return state->progress.load(std::memory_order_relaxed) != seen;
+          });
+        }
+        break;
     }
-    if (step == Step::commit) {
-      lock.unlock();
-      result = commit_step(state, target, interrupt);
-      lock.lock();
-      if (!result) break;
-      continue;
-    }
-    const Wake wake = wait_until(lock, state->changed, {parts_.clock, interrupt, wake_at}, [&] {
-      PendingChunkPtr ignored_chunk;
-      std::optional<SteadyTime> ignored_time;
-      return next_step_locked(*state, target, ignored_chunk, ignored_time) != Step::wait;
-    });
-    if (wake == Wake::interrupted) {
-      result = fail(Errc::interrupted, "waiting for the servers");
-      break;
+    if (interrupt != nullptr && interrupt->interrupted()) {
+      const Step step = next_locked(*state, target).step;
+      if (step != Step::finished) return fail(Errc::interrupted, "waiting for the servers");
     }
   }
-  --state->flushers;
-  const bool rest = !state->dirty.empty();
-  lock.unlock();
-  if (rest) kick();
-  return result;
+}
+
+// Sends the chunks and waits until the first of them has got somewhere.
+std::shared_ptr<StorageClient> WriteBack::upload_step(const InodeStatePtr& state,
+                                                      const std::vector<PendingChunkPtr>& chunks,
+                                                      std::uint64_t seen, Interrupt* interrupt) {
+  std::vector<ChunkWriter::PreparedPtr> prepared;
+  for (const PendingChunkPtr& chunk : chunks) {
+    if (auto one = writer_.prepare(state, chunk, interrupt)) prepared.push_back(std::move(one));
+  }
+  if (prepared.empty()) return nullptr;
+  const std::shared_ptr<StorageClient> connection = ChunkWriter::connection(*prepared.front());
+  const auto start = [&] {
+    for (const auto& one : prepared) writer_.send(one);
+  };
+  const auto finished = [&] { return state->progress.load(std::memory_order_acquire) != seen; };
+  connection->attend(start, finished, interrupt);
+  return connection;
+}
+
+WriteBack::Attended::Attended(WriteBack& write_back, InodeState& state)
+    : write_back_(write_back), state_(state) {
+  const std::lock_guard lock(state_.mutex);
+  ++state_.flushers;
+}
+
+WriteBack::Attended::~Attended() {
+  bool rest = false;
+  {
+    const std::lock_guard lock(state_.mutex);
+    --state_.flushers;
+    rest = !state_.dirty.empty();
+  }
+  if (rest) write_back_.kick();
 }
 
 // Ok: look again. The pause after an error that may pass is taken here.
@@ -171,7 +214,9 @@ Result<void> WriteBack::commit_step(const InodeStatePtr& state, Target& target,
   const Errc code = outcome.error().code;
   if (code == Errc::busy) return {};  // the state says when it is over
   const bool soft = parts_.config.soft_timeout.count() > 0;
-  if (!is_retryable(code) || soft) return fail(outcome.error());
+  // A lost session is followed by a new one, in which the same commit is right.
+  const bool may_pass = is_retryable(code) || code == Errc::session_lost;
+  if (!may_pass || soft) return fail(outcome.error());
 
   std::unique_lock lock(state->mutex);
   const SteadyTime until = parts_.clock.now() + kCommitPause;
@@ -194,7 +239,7 @@ void WriteBack::end_exclusive(InodeState& state) {
   {
     const std::lock_guard lock(state.mutex);
     state.exclusive = false;
-    state.changed.notify_all();
+    state.notify_locked();
   }
   kick();
 }

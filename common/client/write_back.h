@@ -79,10 +79,32 @@ class WriteBack {
     std::vector<ChunkPlacement> extra;
   };
 
+  struct Next {
+    Step step = Step::wait;
+    std::vector<PendingChunkPtr> to_upload;
+    std::optional<SteadyTime> wake_at;  // for a retry
+    bool uploading = false;             // some upload of the target is on its way
+  };
+
+  // While it lives the background leaves the file to the thread that has it.
+  class Attended {
+   public:
+    Attended(WriteBack& write_back, InodeState& state);
+    ~Attended();
+    Attended(const Attended&) = delete;
+    Attended& operator=(const Attended&) = delete;
+
+   private:
+    WriteBack& write_back_;
+    InodeState& state_;
+  };
+
   // --- for a waiting caller (write_back.cc) ---
   Result<void> drive(const InodeStatePtr& state, Target target, Interrupt* interrupt);
-  Step next_step_locked(InodeState& state, const Target& target, PendingChunkPtr& to_upload,
-                        std::optional<SteadyTime>& wake_at) const;
+  Next next_locked(InodeState& state, const Target& target) const;
+  std::shared_ptr<StorageClient> upload_step(const InodeStatePtr& state,
+                                             const std::vector<PendingChunkPtr>& chunks,
+                                             std::uint64_t seen, Interrupt* interrupt);
   Result<void> commit_step(const InodeStatePtr& state, Target& target, Interrupt* interrupt);
 
   // --- fsync (file_sync.cc) ---

@@ -97,7 +97,8 @@ void WriteBack::pass() {
 
   for (const auto& [state, chunk] : found.to_upload) {
     if (writer_.in_flight() >= parts_.config.uploads_max) break;
-    if (claim(*state, *chunk)) writer_.start(state, chunk, &stop_);
+    if (!claim(*state, *chunk)) continue;
+    if (const auto prepared = writer_.prepare(state, chunk, &stop_)) writer_.send(prepared);
   }
   if (!found.to_commit.empty()) {
     const Result<void> committed = committer_.commit_all(found.to_commit, &stop_);

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <mutex>
 #include <system_error>
+#include <vector>
 
 #include "common/base/address.h"
 #include "common/base/ids.h"
@@ -86,6 +87,16 @@ bool is_trusted_socket(const std::filesystem::path& path) {
   return S_ISSOCK(status.st_mode) && (status.st_uid == 0 || status.st_uid == ::geteuid());
 }
 
+// Where a server of this machine that is reached at `address` may have its
+// socket: it may have been told to listen on every address.
+std::vector<std::filesystem::path> local_candidates(std::string_view address, const Address& parsed,
+                                                    std::string_view local_socket) {
+  if (!local_socket.empty()) return {std::filesystem::path(local_socket)};
+  const std::string port = std::to_string(parsed.port);
+  return {local_socket_path(address), local_socket_path("0.0.0.0:" + port),
+          local_socket_path("[::]:" + port)};
+}
+
 }  // namespace
 
 void prepare_grpc() {
@@ -114,11 +125,9 @@ std::string dial_target(std::string_view address, std::string_view machine,
   const Result<Address> parsed = parse_address(address);
   if (!parsed || parsed->is_unix()) return std::string(address);
   const bool here = machine.empty() ? is_loopback(parsed->host) : machine == machine_id();
-  if (here) {
-    const std::filesystem::path path =
-        local_socket.empty() ? local_socket_path(address) : std::filesystem::path(local_socket);
-    if (is_trusted_socket(path) && somebody_answers(path)) return "unix:" + path.string();
-  }
+  if (here)
+    for (const std::filesystem::path& path : local_candidates(address, *parsed, local_socket))
+      if (is_trusted_socket(path) && somebody_answers(path)) return "unix:" + path.string();
   // Numbers need no resolver.
   const bool is_ipv6 = parsed->host.find(':') != std::string::npos;
   return (is_ipv6 ? "ipv6:" : is_ipv4(parsed->host) ? "ipv4:" : "dns:///") + std::string(address);
@@ -161,6 +170,8 @@ Result<void> prepare_local_socket(const std::filesystem::path& path) {
   if (std::filesystem::create_directories(directory, error))
     std::filesystem::permissions(directory, std::filesystem::perms(0755), error);
   if (error) return fail_errno(error.value(), "create " + directory.string());
+  if (::access(directory.c_str(), W_OK | X_OK) != 0)
+    return fail_errno(errno, "write to " + directory.string());
 
   struct stat status{};
   if (::lstat(path.c_str(), &status) != 0) {

@@ -121,7 +121,8 @@ class GrpcClusterClient final : public ClusterClient {
 
   std::shared_ptr<v1::ClusterService::Stub> connection() {
     return stub_.with([&](auto& current) {
-      if (current == nullptr) current = v1::ClusterService::NewStub(make_channel(dial_target(address_)));
+      if (current == nullptr)
+        current = v1::ClusterService::NewStub(make_channel(dial_target(address_)));
       return current;
     });
   }

@@ -119,7 +119,7 @@ void CompletionLoop::drain() {
   while (queue_->Next(&event, &ok)) static_cast<Completion*>(event)->complete(ok);
 }
 
-// --- waiting callers ---------------------------------------------------------------------
+// --- waiting callers -----------------------------------------------------------------
 
 WaitEnd CompletionLoop::wait_until(const std::function<bool()>& finished,
                                    std::optional<SteadyTime> deadline, Interrupt* interrupt,
@@ -212,7 +212,7 @@ void CompletionLoop::pass_lead_locked() {
   next.wake.notify_one();
 }
 
-// --- the loop's own thread -----------------------------------------------------------------
+// --- the loop's own thread -----------------------------------------------------------
 
 void CompletionLoop::unattended_begins() {
   unattended_.fetch_add(1, std::memory_order_relaxed);
@@ -266,7 +266,7 @@ void CompletionLoop::lead_for_nobody() {
   }
 }
 
-// --- events ----------------------------------------------------------------------------------
+// --- events --------------------------------------------------------------------------
 
 CompletionLoop::Step CompletionLoop::handle_next(SteadyTime until, bool yields_to_followers) {
   run_due();

@@ -97,7 +97,7 @@ class CompletionLoop {
   grpc::ServerCompletionQueue* server_queue() { return server_queue_; }
   static void* tag(Completion* completion) { return completion; }
 
-  // Runs `start` (if any), then handles events or sleeps until `finished`, the
+  // Runs `start` (if any; it must not wait here), then handles events or sleeps until `finished`, the
   // deadline or the interruption. `finished` must become true by a handler of
   // this loop (for anything else it is noticed within 50 ms); other threads
   // ask it too, while it is registered here: it reads an atomic, quickly.

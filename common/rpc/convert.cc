@@ -28,7 +28,7 @@ Result<void> check_name(const std::string& name) {
   return {};
 }
 
-// --- errors ------------------------------------------------------------------------
+// --- errors --------------------------------------------------------------------------
 
 void to_proto(const Error& error, v1::Error& message) {
   message.set_code(static_cast<std::uint32_t>(error.code));
@@ -97,7 +97,7 @@ Result<Attributes> from_proto(const v1::Attributes& message) {
   return attributes;
 }
 
-// --- extents and entries -----------------------------------------------------------------
+// --- extents and entries -------------------------------------------------------------
 
 void to_proto(const Extent& extent, v1::Extent& message) {
   message.set_file_offset(extent.file_offset);
@@ -132,7 +132,7 @@ Result<Entry> from_proto(v1::Entry&& message) {
   return entry;
 }
 
-// --- placement ------------------------------------------------------------------------------
+// --- placement -----------------------------------------------------------------------
 
 v1::MemberState to_proto(MemberState state) { return static_cast<v1::MemberState>(state); }
 

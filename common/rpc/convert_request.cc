@@ -27,7 +27,7 @@ bool is_mutation(const MetaArgs& args) {
 
 namespace {
 
-// --- to the wire --------------------------------------------------------------------
+// --- to the wire ---------------------------------------------------------------------
 
 void put(const LookupArgs& op, v1::Request& to) {
   v1::LookupRequest& message = *to.mutable_lookup();
@@ -181,7 +181,7 @@ void put(const SetPolicyArgs& op, v1::Request& to) {
   message.set_chunk_size(op.chunk_size);
 }
 
-// --- from the wire ----------------------------------------------------------------------
+// --- from the wire -------------------------------------------------------------------
 
 Result<std::string> taken_name(std::string&& name) {
   TRY(check_name(name));
@@ -198,7 +198,8 @@ Result<std::string> taken_xattr_name(std::string&& name) {
   return std::move(name);
 }
 
-Result<std::vector<ServerId>> servers_from(const google::protobuf::RepeatedField<std::uint32_t>& from) {
+Result<std::vector<ServerId>> servers_from(
+    const google::protobuf::RepeatedField<std::uint32_t>& from) {
   TRY(check_count("servers", from.size(), 1024));
   std::vector<ServerId> servers;
   servers.reserve(static_cast<std::size_t>(from.size()));
@@ -420,7 +421,8 @@ Result<MetaArgs> taken(v1::ReportRequest&& message) {
 Result<MetaArgs> taken(v1::SetPolicyRequest&& message) {
   SetPolicyArgs op;
   op.inode = TRY(convert::inode(message.inode()));
-  if (message.replicas() > 64) return bad(fmt::format("{} copies are too many", message.replicas()));
+  if (message.replicas() > 64)
+    return bad(fmt::format("{} copies are too many", message.replicas()));
   op.replicas = message.replicas();
   if (message.chunk_size() > kChunkSizeMax) return bad("a chunk size is over the limit");
   op.chunk_size = message.chunk_size();

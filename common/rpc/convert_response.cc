@@ -11,7 +11,7 @@ using convert::check_count;
 
 namespace {
 
-// --- to the wire --------------------------------------------------------------------
+// --- to the wire ---------------------------------------------------------------------
 
 void put(const EmptyResult&, v1::Response& to) { to.mutable_empty(); }
 void put(const EntryResult& result, v1::Response& to) {
@@ -98,7 +98,7 @@ void put(const ClusterStatusResult& result, v1::Response& to) {
   message.set_chunk_size(result.chunk_size);
 }
 
-// --- from the wire ----------------------------------------------------------------------
+// --- from the wire -------------------------------------------------------------------
 
 // Attributes that must be there.
 Result<Attributes> required(bool present, const v1::Attributes& message) {
@@ -120,7 +120,8 @@ Result<std::vector<Extent>> extents_from(const Repeated& from) {
   std::uint64_t end = 0;
   for (const v1::Extent& message : from) {
     const Extent extent = TRY(from_proto(message));
-    if (extent.file_offset < end) return bad("the extents of an answer overlap or are out of order");
+    if (extent.file_offset < end)
+      return bad("the extents of an answer overlap or are out of order");
     end = extent.end();
     extents.push_back(extent);
   }

@@ -59,10 +59,9 @@ class Pool final : public GrpcStoragePool {
 
   std::shared_ptr<StorageClient> client(ServerId server) override {
     const GroupTablePtr table = table_();
-    const auto found =
-        table == nullptr ? decltype(table->servers.end()){} : table->servers.find(server);
-    if (table == nullptr || found == table->servers.end())
-      return std::make_shared<UnknownServer>(server);
+    if (table == nullptr) return std::make_shared<UnknownServer>(server);
+    const auto found = table->servers.find(server);
+    if (found == table->servers.end()) return std::make_shared<UnknownServer>(server);
     const ServerInfo& info = found->second;
     // Ends, if it ends here, outside the lock: that waits for its connection.
     std::shared_ptr<StorageClient> outdated;

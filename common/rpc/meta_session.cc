@@ -122,7 +122,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   std::atomic<bool> quiet_{false};
 };
 
-// --- callers ---------------------------------------------------------------------------
+// --- callers -------------------------------------------------------------------------
 
 Result<MetaResult> GrpcMetaSession::call(MetaArgs args, const Caller& caller,
                                          Interrupt* interrupt) {
@@ -185,7 +185,8 @@ std::shared_ptr<StreamClient> GrpcMetaSession::submit(const PendingRequestPtr& r
 Error GrpcMetaSession::why_not_answered(Errc code) const {
   const std::lock_guard lock(mutex_);
   if (link_ == Link::up)
-    return {code, fmt::format("the metadata server at {} does not answer in time", options_.address)};
+    return {code,
+            fmt::format("the metadata server at {} does not answer in time", options_.address)};
   return {code, fmt::format("no metadata server answers at {}: {}", options_.address,
                             last_failure_.text)};
 }
@@ -220,7 +221,7 @@ void GrpcMetaSession::set_on_new_session(std::function<void(SessionId)> hook) {
   options_.on_new_session = std::move(hook);
 }
 
-// --- opening and closing -----------------------------------------------------------------
+// --- opening and closing -------------------------------------------------------------
 
 Result<void> GrpcMetaSession::open() {
   const bool one_attempt = options_.connect_timeout <= milliseconds{0};
@@ -259,7 +260,7 @@ GrpcMetaSession::~GrpcMetaSession() {
                     [&] { loop_->run_soon(close); });
 }
 
-// --- connecting ------------------------------------------------------------------------------
+// --- connecting ----------------------------------------------------------------------
 
 void GrpcMetaSession::dial() {
   hello_ = make_hello();
@@ -370,7 +371,7 @@ void GrpcMetaSession::end_for_good(Error why) {
   over_.store(true);
 }
 
-// --- what the server says ------------------------------------------------------------------------
+// --- what the server says ------------------------------------------------------------
 
 void GrpcMetaSession::on_message(grpc::ByteBuffer message) {
   frame_.Clear();

@@ -39,7 +39,7 @@ void ServerStream::requested(bool ok) {
   start_read();
 }
 
-// --- reading ---------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------
 
 void ServerStream::start_read() {
   {
@@ -83,7 +83,7 @@ void ServerStream::resume() {
   start_read();
 }
 
-// --- writing ---------------------------------------------------------------------------
+// --- writing -------------------------------------------------------------------------
 
 bool ServerStream::send(grpc::ByteBuffer message) {
   const std::size_t size = message.Length();
@@ -131,7 +131,7 @@ std::size_t ServerStream::queued_bytes() const {
   return queued_bytes_;
 }
 
-// --- the end -----------------------------------------------------------------------------
+// --- the end -------------------------------------------------------------------------
 
 void ServerStream::close(const Error& error) {
   {

@@ -170,7 +170,7 @@ Result<SegmentSet::Place> ChunkStore::reserve(const ChunkMeta& meta) {
 
 void ChunkStore::keep(const ChunkMeta& meta, const SegmentSet::Place& place) {
   const std::uint64_t bytes = record_bytes(meta.length);
-  const SyncTicket ticket = place.segment->written(place.offset, bytes);
+  const SyncTicket ticket = place.segment->written();
   index_.add(meta.chunk,
              {.segment = place.segment->number(), .length = meta.length, .offset = place.offset},
              ticket);

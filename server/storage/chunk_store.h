@@ -135,6 +135,9 @@ class ChunkStore {
   // disk; gives up stale uploads, seals and removes segments. Waits.
   Result<void> checkpoint();
   bool wants_checkpoint() const;
+  // Begins writing what is new, so that syncs find little left to do; for
+  // every some 100 ms, from a thread that may wait for the disk's queue.
+  void start_writeback();
 
   struct Space {
     std::uint64_t capacity = 0;

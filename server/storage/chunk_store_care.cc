@@ -16,7 +16,7 @@ namespace dfs::storage {
 namespace {
 
 // Chunks erased together; each is claimed meanwhile.
-constexpr std::size_t kEraseBatch = 256;
+constexpr std::size_t kEraseBatch = 2048;
 
 }  // namespace
 
@@ -77,6 +77,10 @@ Result<void> ChunkStore::settle_locked(const ChunkIndex::Young& young,
   TRY(index_.settle(changed, next_serial_));
   segments_.set_rows(changed);
   return {};
+}
+
+void ChunkStore::start_writeback() {
+  for (const auto& state : segments_.open_states()) state.segment->start_writeback();
 }
 
 Result<void> ChunkStore::erase(std::span<const ChunkId> chunks) {

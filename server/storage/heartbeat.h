@@ -54,7 +54,7 @@ class Heartbeat {
   std::chrono::milliseconds register_now();
   std::chrono::milliseconds beat();
   Result<void> registered(const RegisterResult& result);
-  void delete_chunks(const std::vector<ChunkId>& chunks);
+  void delete_chunks(std::vector<ChunkId> chunks);
   std::chrono::milliseconds trouble(const Error& error);
   void no_trouble();
 

@@ -1,10 +1,11 @@
 #include "server/storage/segment.h"
 
+#include <utility>
+
 namespace dfs::storage {
 namespace {
 
-// Small records are handed to the disk in runs of this size, so that the next
-// fdatasync finds little left to do.
+// Small records are handed to the disk in runs of at least this size.
 constexpr std::uint64_t kWritebackRun = 8 * MiB;
 
 }  // namespace
@@ -22,19 +23,9 @@ std::optional<std::uint64_t> Segment::reserve(std::uint64_t bytes) {
   return place;
 }
 
-SyncTicket Segment::written(std::uint64_t place, std::uint64_t bytes) {
-  std::uint64_t run_start = 0;
-  SyncTicket ticket = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    ticket = ++written_;
-    const std::uint64_t record_end = place + bytes;
-    if (record_end < hinted_end_ + kWritebackRun) return ticket;
-    run_start = hinted_end_;
-    hinted_end_ = record_end;
-  }
-  file_->start_writeback(run_start, place + bytes - run_start);
-  return ticket;
+SyncTicket Segment::written() {
+  const std::lock_guard lock(mutex_);
+  return ++written_;
 }
 
 void Segment::release(std::uint64_t place) {
@@ -79,6 +70,18 @@ Result<void> Segment::sync_through(SyncTicket ticket) {
     }
     sync_done_.notify_all();
   }
+}
+
+void Segment::start_writeback() {
+  std::uint64_t start = 0;
+  std::uint64_t bytes = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (end_ < hinted_end_ + kWritebackRun) return;
+    start = std::exchange(hinted_end_, end_);
+    bytes = end_ - start;
+  }
+  file_->start_writeback(start, bytes);
 }
 
 bool Segment::is_synced(SyncTicket ticket) const {

@@ -44,15 +44,18 @@ class Segment {
 
   // A place for a record of `bytes`; nothing if the segment has no room.
   std::optional<std::uint64_t> reserve(std::uint64_t bytes);
-  // The record at `place` is in the file. Starts its writeback when enough
-  // has come together.
-  SyncTicket written(std::uint64_t place, std::uint64_t bytes);
+  // A record is in the file.
+  SyncTicket written();
   // The record at `place` is indexed, or was given up and punched.
   void release(std::uint64_t place);
 
   std::uint64_t settled_end() const;
   std::uint64_t end() const;
   bool idle() const;  // nothing reserved is unreleased
+
+  // Begins writing what has come together, if that is worth it: the next
+  // fdatasync then finds little left to do. May wait for the disk's queue.
+  void start_writeback();
 
   // After an error the segment stays failed: what the kernel still holds is
   // unknown then, and a second fdatasync would report success wrongly.

@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How often a store is asked whether it wants a checkpoint.
+// How often a store's new data is looked after.
 constexpr milliseconds kCareInterval{200};
 constexpr milliseconds kWatchInterval{500};
 // Tasks are small and what they hold is bounded by the byte budgets; this is
@@ -132,6 +132,7 @@ class Server final : public StorageServer {
 
   void care_for(ChunkStore& store, SteadyTime& last) {
     if (store.problem()) return;
+    store.start_writeback();
     if (!store.wants_checkpoint() && clock_.now() - last < config_.checkpoint_interval) return;
     last = clock_.now();
     // A failing disk has been logged by the store; anything else is tried again.

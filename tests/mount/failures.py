@@ -256,47 +256,68 @@ def flip(path, offset):
         os.fsync(file.fileno())
 
 
-def with_flipped_bytes(space, replicas_to_spoil, then):
-    generator = seeded("flip")
-    body = generator.randbytes(3 * MIB)
-    other = generator.randbytes(3 * MIB)
-    with space.cluster(servers=3, replicas=3) as cluster:
-        write_file(cluster.mount / "file", body, sync=True)
-        write_file(cluster.mount / "other", other, sync=True)
-        located = json.loads(cluster.dfs("locate", "--json", "/file").stdout)
-        chunks = {extent["chunk"] for extent in located["extents"]}
-        needle = body[2 * MIB + 777:2 * MIB + 777 + 64]
-        servers = [cluster.directory / f"storage{number}" for number in (1, 2, 3)]
+class SpoiltFiles:
+    """Three synced files with three replicas each, some of which get a wrong byte."""
+
+    def __init__(self, cluster, generator):
+        self.cluster = cluster
+        self.bodies = {f"file-{number}": generator.randbytes(3 * MIB) for number in range(3)}
+        for name, body in self.bodies.items():
+            write_file(cluster.mount / name, body, sync=True)
+
+    def spoil(self, name, servers):
+        needle = self.bodies[name][2 * MIB + 777:2 * MIB + 777 + 64]
         for server in servers:
-            check_equal(len(find_in_files(server, needle)), 1, f"copies of the bytes on {server.name}")
-        for server in servers[:replicas_to_spoil]:
-            flip(*find_in_files(server, needle)[0])
-        cluster.restart_mounts_cold()
-        then(cluster, body, chunks)
-        check((cluster.mount / "other").read_bytes() == other, "another file holds wrong bytes")
-        write_file(cluster.mount / "new", other, sync=True)
-        cluster.check_all_alive()
-        names = list(cluster.processes())
-        logs = "".join(cluster.log(name) for name in names)
-        check(any(chunk in logs for chunk in chunks), f"no log names a chunk of {chunks}")
+            places = find_in_files(self.cluster.directory / server, needle)
+            check_equal(len(places), 1, f"copies of the bytes on {server}")
+            flip(*places[0])
+
+    def chunks_of(self, name):
+        located = json.loads(self.cluster.dfs("locate", "--json", f"/{name}").stdout)
+        return {extent["chunk"] for extent in located["extents"]}
+
+    def check_right(self, name):
+        check((self.cluster.mount / name).read_bytes() == self.bodies[name], f"{name} holds wrong bytes")
+
+    def check_named_in_logs(self, names):
+        logs = "".join(self.cluster.log(name) for name in self.cluster.processes())
+        chunks = set().union(*[self.chunks_of(name) for name in names])
+        check(any(chunk in logs for chunk in chunks), f"no log names one of {chunks}")
+
+
+SERVERS = ("storage1", "storage2", "storage3")
 
 
 def wrong_bytes_in_two_of_three_replicas_are_never_returned(space):
-    def then(cluster, body, _chunks):
-        for _ in range(4):  # whichever replica is asked first
-            check((cluster.mount / "file").read_bytes() == body, "wrong bytes were returned")
+    with space.cluster(servers=3, replicas=3) as cluster:
+        files = SpoiltFiles(cluster, seeded("flip"))
+        # A different server is the good one for each file: whoever is asked
+        # first, some read meets a wrong byte.
+        for name, good in zip(files.bodies, SERVERS):
+            files.spoil(name, [server for server in SERVERS if server != good])
+        for _ in range(3):
             cluster.restart_mounts_cold()
-
-    with_flipped_bytes(space, 2, then)
+            for name in files.bodies:
+                files.check_right(name)
+        cluster.check_all_alive()
+        files.check_named_in_logs(files.bodies)
 
 
 def wrong_bytes_in_all_replicas_are_an_error_of_that_file_only(space):
-    def then(cluster, body, _chunks):
-        check_equal(error_of((cluster.mount / "file").read_bytes), "EIO", "reading a file whose replicas are all wrong")
-        with open(cluster.mount / "file", "rb") as file:
-            check(file.read(MIB) == body[:MIB], "the good part of the file holds wrong bytes")
-
-    with_flipped_bytes(space, 3, then)
+    with space.cluster(servers=3, replicas=3) as cluster:
+        files = SpoiltFiles(cluster, seeded("flip all"))
+        files.spoil("file-1", SERVERS)
+        cluster.restart_mounts_cold()
+        check_equal(error_of((cluster.mount / "file-1").read_bytes), "EIO",
+                    "reading a file whose replicas are all wrong")
+        with open(cluster.mount / "file-1", "rb") as file:
+            check(file.read(MIB) == files.bodies["file-1"][:MIB], "the good part of the file is wrong")
+        files.check_right("file-0")
+        files.check_right("file-2")
+        write_file(cluster.mount / "new", files.bodies["file-0"], sync=True)
+        check((cluster.mount / "new").read_bytes() == files.bodies["file-0"], "a new file is wrong")
+        cluster.check_all_alive()
+        files.check_named_in_logs(["file-1"])
 
 
 def damaged_tails_of_segments_cost_nothing_that_was_acknowledged(space):

@@ -319,8 +319,15 @@ def error_of(call, *arguments):
 # --- what the parent does afterwards -------------------------------------------------------
 
 
+def clusters_in(directory):
+    """Cluster directories, looked for without a look at mounts: they may be dead."""
+    mounts = mounts_below(directory)
+    places = [entry.path for entry in os.scandir(directory) if entry.path not in mounts]
+    return [Path(place) for place in sorted(places) if os.path.exists(f"{place}/cluster.json")]
+
+
 def print_logs(directory):
-    for log in sorted(Path(directory).glob("*/log/*")):
+    for log in [log for cluster in clusters_in(directory) for log in sorted(cluster.glob("log/*"))]:
         text = log.read_text(errors="replace")
         if text:
             print(f"--- the end of {log.relative_to(directory)}\n{tail(text, 60)}", flush=True)
@@ -330,9 +337,9 @@ def clean_up(directory):
     """Ends every process and mount that has to do with `directory`; returns what there was."""
     left = []
     # Where the clusters' processes are known exactly.
-    for state in Path(directory).glob("*/cluster.json"):
+    for cluster in clusters_in(directory):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            for process in json.loads(state.read_text())["processes"]:
+            for process in json.loads((cluster / "cluster.json").read_text())["processes"]:
                 if start_ticks(process["pid"]) == process["start_ticks"]:
                     left.append(f"process {process['name']}")
                     os.kill(process["pid"], signal.SIGKILL)

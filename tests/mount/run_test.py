@@ -61,7 +61,7 @@ def main():
         sys.exit(__doc__)
     module, function, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     parent = os.environ.get("DFS_TEST_TMP", "/var/tmp")
-    directory = tempfile.mkdtemp(prefix="dfs-test-", dir=parent)
+    directory = tempfile.mkdtemp(prefix="dfs-mount-test-", dir=parent)
     started = time.monotonic()
     child = os.fork()
     if child == 0:

@@ -93,6 +93,11 @@ class FakeDisk final : public Disk {
     const auto found = counts_.find(operation);
     return found == counts_.end() ? 0 : found->second;
   }
+  // Bytes of all start_writeback() together.
+  std::uint64_t written_back() const {
+    const std::lock_guard lock(mutex_);
+    return written_back_;
+  }
   bool exists(const std::filesystem::path& path) const {
     const std::lock_guard lock(mutex_);
     return names_.contains(path);
@@ -286,7 +291,10 @@ class FakeDisk final : public Disk {
       inode_->sync();
       return {};
     }
-    void start_writeback(std::uint64_t, std::uint64_t) override {}
+    void start_writeback(std::uint64_t, std::uint64_t length) override {
+      const std::lock_guard lock(disk_.mutex_);
+      disk_.written_back_ += length;
+    }
     void will_read(std::uint64_t, std::uint64_t) const override {}
     Result<void> punch(std::uint64_t offset, std::uint64_t length) override {
       const std::lock_guard lock(disk_.mutex_);
@@ -360,6 +368,7 @@ class FakeDisk final : public Disk {
   std::optional<std::pair<std::uint64_t, Errc>> cut_;
   std::function<void()> on_sync_;
   bool cold_ = false;
+  std::uint64_t written_back_ = 0;
   int generation_ = 0;
 };
 

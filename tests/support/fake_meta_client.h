@@ -25,7 +25,11 @@ class FakeMetaClient final : public MetaClient {
   FakeMetaClient(FakeMetaServer& server, const Clock& clock) : server_(server), clock_(clock) {}
 
   Result<MetaResult> call(MetaArgs args, const Caller& caller, Interrupt* interrupt) override {
-    return call_through(std::move(args), caller, interrupt, [](Result<MetaResult>) {});
+    // An open that nobody waits for any more is released when it is answered.
+    return call_through(std::move(args), caller, interrupt, [this](Result<MetaResult> answer) {
+      const OpenResult* opened = answer ? std::get_if<OpenResult>(&*answer) : nullptr;
+      if (opened != nullptr) post(ReleaseArgs{opened->attributes.inode, 1});
+    });
   }
 
   Result<MetaResult> call_through(MetaArgs args, const Caller&, Interrupt* interrupt,

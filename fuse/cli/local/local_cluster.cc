@@ -37,9 +37,19 @@ Result<void> check_fresh(const ClusterState& state) {
   return {};
 }
 
+// Of a disk that is mounted there, what it holds.
 Result<void> remove_tree(const std::filesystem::path& path) {
   std::error_code error;
-  std::filesystem::remove_all(path, error);
+  if (mounted_at(path)) {
+    std::vector<std::filesystem::path> entries;
+    for (const auto& entry : std::filesystem::directory_iterator(path, error))
+      entries.push_back(entry.path());
+    for (const auto& entry : entries) {
+      if (!error) std::filesystem::remove_all(entry, error);
+    }
+  } else {
+    std::filesystem::remove_all(path, error);
+  }
   if (error) return fail_errno(error.value(), "remove " + path.string());
   return {};
 }

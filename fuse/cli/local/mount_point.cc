@@ -2,6 +2,7 @@
 
 #include <spawn.h>
 #include <sys/mount.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,7 +75,9 @@ Result<void> detach_dead_mount(const std::filesystem::path& place) {
     if (!here->type.starts_with("fuse"))
       return fail(Errc::busy, fmt::format("a file system of type {} is mounted at {}", here->type,
                                           place.string()));
-    if (::access(place.c_str(), F_OK) == 0)
+    // Asks the process that serves it; attributes the kernel may know by heart.
+    struct statfs facts {};
+    if (::statfs(place.c_str(), &facts) == 0)
       return fail(Errc::busy, fmt::format("{} is mounted and alive ({})", place.string(), here->source));
     if (errno != ENOTCONN && errno != ECONNABORTED)
       return fail_errno(errno, "look at " + place.string());

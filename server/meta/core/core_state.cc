@@ -119,7 +119,7 @@ void CoreState::keep(const KvBatch& batch) {
 
 void CoreState::undo() {
   row.undo();
-  sessions.keep();
+  sessions.undo();
   cluster.undo();
   unfinished_.clear();
 }

@@ -98,7 +98,9 @@ Result<MetaResult> RequestRunner::dispatch(Session& session, const CoreRequest& 
   if (std::holds_alternative<SyncArgs>(args) || std::holds_alternative<KeepAliveArgs>(args))
     return EmptyResult{};
   if (std::holds_alternative<StatFsArgs>(args)) {
-    StatFsResult space = state_.cluster.space(state_.row.record().replicas);
+    const Policy policy = TRY(
+        effective_policy(state_.txn, state_.context(request.caller, session.id), kRootInode));
+    StatFsResult space = state_.cluster.space(policy.replicas);
     space.inodes_used = state_.row.totals().inodes;
     return space;
   }

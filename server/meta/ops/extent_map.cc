@@ -84,6 +84,10 @@ Result<void> ChunkReferences::apply_one(Transaction& txn, const OperationContext
     --context.totals.chunks;
     context.totals.chunk_bytes -= record->length;
     txn.erase<tables::Chunks>(chunk);
+  } else {
+    // Garbage already: some members may have deleted it.
+    const GarbageRecord* garbage = TRY(txn.find<tables::Garbage>(chunk));
+    if (garbage != nullptr) return {};
   }
   std::vector<ServerId> servers = context.groups.members_of(chunk.group());
   if (!servers.empty()) txn.put<tables::Garbage>(chunk, {std::move(servers), length});

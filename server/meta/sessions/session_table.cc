@@ -43,7 +43,9 @@ void SessionTable::connect(SessionId id, SessionRecord record, std::shared_ptr<R
   session.back_since_start = true;
   session.record = std::move(record);
   const std::shared_ptr<ReplySink> former = std::exchange(session.sink, std::move(sink));
-  if (former != nullptr)
+  if (former == nullptr)
+    ++connected_;
+  else
     former->end(Error{Errc::session_lost, "the session goes on over another connection"});
 
   // Add before dropping, so that what stays held is never without a holder.
@@ -62,7 +64,9 @@ void SessionTable::connect(SessionId id, SessionRecord record, std::shared_ptr<R
 void SessionTable::disconnect(SessionId id, Epoch epoch) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end() || found->second->record.epoch != epoch) return;
+  if (found->second->sink == nullptr) return;
   found->second->sink.reset();
+  --connected_;
   found->second->away_since = clock_.now();
 }
 
@@ -93,7 +97,8 @@ bool SessionTable::release_some(SessionId id) {
 
 void SessionTable::remove(SessionId id) {
   const auto found = sessions_.find(id);
-  invariant(found->second->held.empty(), "a session is removed that still holds inodes");
+  invariant(found->second->held.empty() && found->second->sink == nullptr,
+            "a session is removed that is connected or holds inodes");
   if (!found->second->back_since_start && not_back_ > 0) --not_back_;
   sessions_.erase(found);
 }
@@ -156,8 +161,9 @@ void SessionTable::undo() {
 }
 
 bool SessionTable::is_held(InodeId inode) const {
-  const bool others = sessions_.size() > (current_ != nullptr ? 1u : 0u);
-  const bool held = is_open(inode) || (others && orphans_.size() < kOrphansWaitingMax);
+  const bool asks = current_ != nullptr && current_->sink != nullptr;
+  const std::size_t others = connected_ + not_back_ - (asks ? 1 : 0);
+  const bool held = is_open(inode) || (others > 0 && orphans_.size() < kOrphansWaitingMax);
   if (held) affirmed_.push_back(inode);
   return held;
 }
@@ -165,12 +171,6 @@ bool SessionTable::is_held(InodeId inode) const {
 SteadyTime SessionTable::orphan_due() const {
   const SteadyTime due = clock_.now() + options_.orphan_grace;
   return not_back_ == 0 ? due : std::max(due, started_ + options_.restart_grace);
-}
-
-std::size_t SessionTable::connected_count() const {
-  return static_cast<std::size_t>(std::count_if(
-      sessions_.begin(), sessions_.end(),
-      [](const auto& entry) { return entry.second->sink != nullptr; }));
 }
 
 std::vector<std::shared_ptr<ReplySink>> SessionTable::sinks() const {

@@ -85,9 +85,9 @@ class SessionTable final : public HeldInodes {
   void keep();
   void undo();
 
-  // Held by a session; or another session than the current one is there,
-  // whose open may be on its way. Remembers what it affirmed: such inodes go
-  // to the orphan queue with keep().
+  // Held by a session; or another session than the current one is connected
+  // or has yet to come back since the start: its open may be on its way.
+  // Remembers what it affirmed: such inodes go to the orphan queue with keep().
   bool is_held(InodeId inode) const override;
   // Held for sure.
   bool is_open(InodeId inode) const { return holders_.contains(inode); }
@@ -95,7 +95,7 @@ class SessionTable final : public HeldInodes {
   SteadyTime orphan_due() const;
 
   const std::unordered_map<SessionId, std::unique_ptr<Session>>& all() const { return sessions_; }
-  std::size_t connected_count() const;
+  std::size_t connected_count() const { return connected_; }
   // Every connected session's way back.
   std::vector<std::shared_ptr<ReplySink>> sinks() const;
 
@@ -118,6 +118,7 @@ class SessionTable final : public HeldInodes {
   const SteadyTime started_;
   std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
   std::unordered_map<InodeId, std::uint32_t> holders_;  // holds of all sessions
+  std::size_t connected_ = 0;
   std::size_t not_back_ = 0;  // sessions loaded that have not come back
   const Session* current_ = nullptr;
   std::vector<Change> changes_;              // of the batch that runs

@@ -29,7 +29,8 @@ struct InodeRecord {
   WallNanos ctime = 0;
   WallNanos btime = 0;
   std::uint64_t rdev = 0;
-  InodeId parent;          // directories: the one parent (the root's is itself); others: where last named
+  // Directories: the one parent (the root's is itself); others: where last named.
+  InodeId parent;
   std::string target;      // symlinks
   std::uint64_t allocated = 0;  // bytes in extents
   std::uint64_t generation = 0;

@@ -69,6 +69,11 @@ void Mounted::unmount() {
   session_.reset();
 }
 
+void Mounted::kill_session() {
+  session_->stop();
+  session_.reset();
+}
+
 int write_text(const std::filesystem::path& file, const std::string& text) {
   const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644));
   if (!fd) return errno;

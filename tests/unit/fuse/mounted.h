@@ -29,6 +29,8 @@ class Mounted : public ::testing::Test {
   void mount() { mount(SessionConfig{}); }
   // Unmounts and waits for the session's end.
   void unmount();
+  // The session dies; the mount stays.
+  void kill_session();
 
   std::filesystem::path path(const std::string& name) const { return directory() / name; }
   std::filesystem::path directory() const { return place_.path(); }

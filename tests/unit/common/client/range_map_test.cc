@@ -57,7 +57,8 @@ void expect_equal(const Map& map, const NaiveMap& naive) {
   EXPECT_EQ(map.end_offset(), last_end);
   for (std::size_t i = 0; i < kSpace; ++i) {
     ASSERT_EQ(seen.bytes[i].source, naive.bytes[i].source) << "byte " << i;
-    if (naive.bytes[i].source != 0) ASSERT_EQ(seen.bytes[i].at, naive.bytes[i].at) << "byte " << i;
+    if (naive.bytes[i].source == 0) continue;
+    ASSERT_EQ(seen.bytes[i].at, naive.bytes[i].at) << "byte " << i;
   }
 }
 
@@ -78,7 +79,7 @@ TEST(RangeMap, AgreesWithAByteByByteMapUnderRandomChanges) {
       switch (below(3)) {
         case 0: {
           NaiveMap before = naive;
-          EXPECT_NO_FATAL_FAILURE(map.insert(range, count));
+          map.insert(range, count);
           EXPECT_EQ(dropped, before.erase(offset, length));
           naive.insert(range);
           break;

@@ -17,6 +17,7 @@ namespace {
 // A unix socket at `path`; somebody answers there while it lives.
 UniqueFd bind_at(const std::filesystem::path& path, bool listens) {
   std::filesystem::create_directories(path.parent_path());
+  std::filesystem::remove(path);
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -49,6 +50,13 @@ TEST(DialTarget, IsTheSocketThatIsNamedForAServerOfThisMachineOnly) {
   EXPECT_EQ(dial_target("10.9.8.7:7001", "", path.string()), "ipv4:10.9.8.7:7001");
 }
 
+TEST(DialTarget, FindsAServerThatListensOnEveryAddress) {
+  const auto path = local_socket_path("0.0.0.0:7004");
+  const UniqueFd server = bind_at(path, true);
+  EXPECT_EQ(dial_target("127.0.0.1:7004"), "unix:" + path.string());
+  EXPECT_EQ(dial_target("10.9.8.7:7004"), "ipv4:10.9.8.7:7004");
+}
+
 TEST(DialTarget, PassesOverASocketThatADeadServerLeft) {
   const auto path = local_socket_path("127.0.0.1:7002");
   const UniqueFd dead = bind_at(path, false);
@@ -70,6 +78,7 @@ TEST(LocalSocket, TakesTheNameOfTheAddress) {
 
 TEST(LocalSocket, ReplacesAStaleFileAndNotALiveServer) {
   const auto path = local_socket_directory() / "made" / "x.sock";
+  std::filesystem::remove_all(path.parent_path());
   ASSERT_TRUE(prepare_local_socket(path));
   struct stat status{};
   ASSERT_EQ(::stat(path.parent_path().c_str(), &status), 0);

@@ -165,6 +165,17 @@ TEST_F(HeartbeatTest, DeletesWhatItIsToldAndSaysSoNextTime) {
   EXPECT_TRUE(meta_.beats.back().deleted.empty());
 }
 
+TEST_F(HeartbeatTest, DoesNotFallSilentOverALongListOfDeletions) {
+  register_it();
+  std::vector<ChunkId> many;
+  for (std::uint64_t serial = 1; serial <= 3000; ++serial) many.push_back(ChunkId(GroupId{3}, serial));
+  meta_.beat_answers.push_back(deletion(many));
+  EXPECT_EQ(heartbeat_->step(), milliseconds{0});
+  meta_.beat_answers.push_back(HeartbeatResult{});
+  heartbeat_->step();
+  EXPECT_EQ(meta_.beats.back().deleted.size(), 1024u) << "the rest is asked for again";
+}
+
 TEST_F(HeartbeatTest, AcknowledgesNoDeletionThatFailed) {
   register_it();
   const TestChunk chunk = make_chunk(1, 5000);

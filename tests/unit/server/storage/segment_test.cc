@@ -82,7 +82,7 @@ TEST(Segment, ServesAllWhoWaitWithOneSync) {
   {
     Syncer syncer(100);
     const auto submit = [&] {
-      const SyncTicket ticket = segment->written(*segment->reserve(4096), 4096);
+      const SyncTicket ticket = segment->written();
       syncer.submit({{segment, ticket}}, [&](Result<void> result) {
         EXPECT_TRUE(result);
         ++done;
@@ -105,10 +105,22 @@ TEST(Segment, ServesAllWhoWaitWithOneSync) {
 TEST(Segment, StaysFailedOnceASyncHasFailed) {
   FakeDisk disk;
   Segment segment({.number = 1, .salt = 2}, *disk.create("/s"), kSegmentHeaderBytes, 1 * MiB);
-  const SyncTicket ticket = segment.written(*segment.reserve(4096), 4096);
+  const SyncTicket ticket = segment.written();
   disk.fail_next(FakeDisk::Operation::sync, Errc::io);
   EXPECT_EQ(segment.sync_through(ticket).error().code, Errc::io);
   EXPECT_EQ(segment.sync_through(ticket).error().code, Errc::io) << "a second fdatasync would lie";
+}
+
+TEST(Segment, StartsWritebackInRunsAndNothingTwice) {
+  FakeDisk disk;
+  Segment segment({.number = 1, .salt = 2}, *disk.create("/s"), kSegmentHeaderBytes, 64 * MiB);
+  segment.reserve(7 * MiB);
+  segment.start_writeback();
+  EXPECT_EQ(disk.written_back(), 0u) << "not worth it yet";
+  segment.reserve(2 * MiB);
+  segment.start_writeback();
+  segment.start_writeback();
+  EXPECT_EQ(disk.written_back(), 9 * MiB);
 }
 
 TEST(Syncer, RefusesMoreThanItsQueueHolds) {

@@ -84,7 +84,8 @@ class StorageServerTest : public testing::Test {
     ASSERT_TRUE(server) << server.error().to_string();
     machine.server = *std::move(server);
     ASSERT_TRUE(machine.server->wait_registered(std::chrono::seconds(10)).value());
-    for (const auto& [id, info] : cluster_.table()->servers) {
+    const GroupTablePtr table = cluster_.table();
+    for (const auto& [id, info] : table->servers) {
       if (info.address == machine.server->address()) machine.id = id;
     }
   }

@@ -164,6 +164,14 @@ TEST_F(CommitTest, OfAFileNobodyHoldsAnyMoreMakesGarbageAtOnce) {
   EXPECT_TRUE(is_garbage(nth(1)));
 }
 
+TEST_F(CommitTest, DoesNotStartTheDeletionOfGarbageAnew) {
+  write(f_, {{0, 10, nth(1), 0}});
+  must<RemovedResult>(UnlinkArgs{kRootInode, "f"});
+  (*txn_.edit<tables::Garbage>(nth(1)))->servers = {ServerId{3}};
+  EXPECT_TRUE(must<CommitResult>(one({0, 10, nth(1), 0})).attributes.empty());
+  EXPECT_EQ((*txn_.find<tables::Garbage>(nth(1)))->servers, std::vector<ServerId>{ServerId{3}});
+}
+
 TEST_F(CommitTest, NotesTheCopiesThatAreMissing) {
   CommitArgs args = one({0, 10, nth(1), 0});
   args.placements.push_back({nth(1), 10, {ServerId{2}, ServerId{3}, ServerId{99}}});

@@ -153,6 +153,16 @@ TEST_F(Orphans, AFileIsKeptForAGraceBecauseAnOpenOfAnotherSessionMayBeOnItsWay) 
   EXPECT_EQ(stat(two, other), Errc::stale);
 }
 
+TEST_F(Orphans, ASessionThatIsAwayDelaysNoRemoval) {
+  Client one = connect();
+  Client two = connect();
+  disconnect(two);
+  disconnect(two);
+  const InodeId inode = make_file(one, "a").inode;
+  unlink(one, "a");
+  EXPECT_EQ(stat(one, inode), Errc::stale);
+}
+
 TEST_F(Orphans, AReplacedFileThatIsOpenElsewhereStays) {
   Client one = connect();
   Client two = connect();

@@ -1,0 +1,101 @@
+// The small parts that requests are served with.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <vector>
+
+#include "fuse/handle_table.h"
+#include "fuse/in_flight.h"
+#include "fuse/kernel_abi.h"
+#include "fuse/request_hints.h"
+#include "fuse/session_config.h"
+#include "fuse/set_id.h"
+#include "tests/support/fake_clock.h"
+
+namespace dfs::fuse {
+namespace {
+
+using namespace std::chrono_literals;
+
+template <typename Body>
+std::vector<std::byte> request_with(std::uint32_t opcode, const Body& body) {
+  fuse_in_header header{};
+  header.opcode = opcode;
+  std::vector<std::byte> bytes(sizeof header + sizeof body);
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + sizeof header, &body, sizeof body);
+  return bytes;
+}
+
+TEST(RequestHints, SayWhetherAWriteDropsSetIdBits) {
+  fuse_write_in write{};
+  EXPECT_FALSE(hints_of(request_with(FUSE_WRITE, write)).kill_set_id);
+  write.write_flags = FUSE_WRITE_KILL_SUIDGID;
+  EXPECT_TRUE(hints_of(request_with(FUSE_WRITE, write)).kill_set_id);
+  EXPECT_FALSE(hints_of(request_with(FUSE_READ, write)).kill_set_id);
+  fuse_open_in open{};
+  open.open_flags = FUSE_OPEN_KILL_SUIDGID;
+  EXPECT_TRUE(hints_of(request_with(FUSE_OPEN, open)).kill_set_id);
+  EXPECT_FALSE(hints_of({}).kill_set_id);
+}
+
+TEST(SetIdMemory, HoldsUntilAModeChangesOrTimePasses) {
+  FakeClock clock;
+  ModeChanges changes;
+  SetIdMemory memory;
+  EXPECT_FALSE(memory.known_absent(changes, clock.now()));
+  memory.saw_none(changes.count(), clock.now() + 1s);
+  EXPECT_TRUE(memory.known_absent(changes, clock.now()));
+  clock.advance(1s);
+  EXPECT_FALSE(memory.known_absent(changes, clock.now()));
+
+  memory.saw_none(changes.count(), clock.now() + 1s);
+  changes.changed();
+  EXPECT_FALSE(memory.known_absent(changes, clock.now()));
+}
+
+TEST(SetIdMemory, DoesNotTrustWhatWasSeenBeforeAChange) {
+  FakeClock clock;
+  ModeChanges changes;
+  SetIdMemory memory;
+  const std::uint64_t before = changes.count();
+  changes.changed();
+  memory.saw_none(before, clock.now() + 1s);
+  EXPECT_FALSE(memory.known_absent(changes, clock.now()));
+}
+
+TEST(InFlight, InterruptsWhatIsThereAndWhatComes) {
+  InFlight in_flight;
+  Interrupt finished, waiting, later;
+  in_flight.add(finished);
+  in_flight.remove(finished);
+  in_flight.add(waiting);
+  in_flight.interrupt_all();
+  in_flight.add(later);
+  EXPECT_FALSE(finished.interrupted());
+  EXPECT_TRUE(waiting.interrupted());
+  EXPECT_TRUE(later.interrupted());
+}
+
+TEST(HandleTable, GivesBackEachHandleOnce) {
+  HandleTable<int> table;
+  const std::uint64_t one = table.add(std::make_unique<int>(1));
+  const std::uint64_t two = table.add(std::make_unique<int>(2));
+  EXPECT_EQ(HandleTable<int>::get(one), 1);
+  EXPECT_EQ(*table.take(two), 2);
+  ASSERT_EQ(table.take_all().size(), 1u);
+  EXPECT_TRUE(table.take_all().empty());
+}
+
+TEST(SessionConfig, NamesWhatIsOutOfRange) {
+  EXPECT_TRUE(SessionConfig{}.validate());
+  SessionConfig config;
+  config.threads_max = 0;
+  EXPECT_NE(config.validate().error().text.find("threads"), std::string::npos);
+  config = {};
+  config.spin = 1s;
+  EXPECT_NE(config.validate().error().text.find("spin"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace dfs::fuse
