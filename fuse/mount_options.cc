@@ -46,7 +46,8 @@ Result<void> set_seconds(milliseconds& value, std::string_view text) {
 
 template <typename Size>
 Result<void> set_size(Size& value, std::string_view text) {
-  value = static_cast<Size>(TRY(parse_size(text)));
+  const auto bytes = TRY(parse_size(text));
+  value = static_cast<Size>(bytes);
   return {};
 }
 
@@ -122,13 +123,14 @@ const std::vector<Option>& known_options() {
        }},
       {"spin", "MICROSECONDS", "how long a thread looks for more work before it sleeps (50)",
        [](MountOptions& o, std::string_view text) -> Result<void> {
-         o.session.spin = std::chrono::microseconds(TRY(parse_number(text)));
+         const std::uint64_t wanted = TRY(parse_number(text));
+         o.session.spin = std::chrono::microseconds(wanted);
          return {};
        }},
       {"threads", "N", "requests served at once (64)",
        [](MountOptions& o, std::string_view text) -> Result<void> {
-         o.session.threads_max =
-             static_cast<unsigned>(std::min<std::uint64_t>(TRY(parse_number(text)), 1U << 30));
+         const std::uint64_t wanted = TRY(parse_number(text));
+         o.session.threads_max = static_cast<unsigned>(std::min<std::uint64_t>(wanted, 1U << 30));
          o.session.threads_min = std::min(o.session.threads_min, o.session.threads_max);
          return {};
        }},

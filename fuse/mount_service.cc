@@ -77,7 +77,8 @@ Result<void> MountService::mount(const MountOptions& options,
   where.flags = options.flags;
   where.allow_other = options.allow_other;
   where.method = MountPoint::default_method();
-  point_.emplace(TRY(MountPoint::mount(where)));
+  MountPoint point = TRY(MountPoint::mount(where));
+  point_.emplace(std::move(point));
   session_ = TRY(Session::create(options.session, point_->take_device(), *files_,
                                  SystemClock::instance()));
   session_->start();

@@ -65,7 +65,7 @@ void Engine::apply_size_locked(InodeState& state, std::uint64_t size, const Attr
 }
 
 Result<void> Engine::set_xattr(const SetXattrArgs& args, const CallContext& context) {
-  TRY(change<EmptyResult>(args, context));
+  TRY(change<AttributesResult>(args, context));
   return {};
 }
 
@@ -82,7 +82,7 @@ Result<std::vector<std::string>> Engine::list_xattr(InodeId inode, const CallCon
 
 Result<void> Engine::remove_xattr(InodeId inode, const std::string& name,
                                   const CallContext& context) {
-  TRY(change<EmptyResult>(RemoveXattrArgs{inode, name}, context));
+  TRY(change<AttributesResult>(RemoveXattrArgs{inode, name}, context));
   return {};
 }
 

@@ -17,15 +17,16 @@ ClientMetrics& client_metrics() {
       .commits = metrics().counter("dfs_client_commits_total", "Commits sent."),
       .committed_files = metrics().counter("dfs_client_committed_files_total", "Files in commits."),
       .cache_hits = metrics().counter("dfs_client_cache_hits_total", "Blocks found in the cache."),
-      .cache_misses = metrics().counter("dfs_client_cache_misses_total", "Runs of blocks fetched for a waiting reader."),
-      .fetched_bytes = metrics().counter("dfs_client_fetched_bytes_total", "Bytes asked of storage servers."),
-      .read_ahead_bytes = metrics().counter("dfs_client_read_ahead_bytes_total", "Bytes fetched ahead."),
+      .cache_misses = metrics().counter("dfs_client_cache_misses_total",
+                                        "Runs of blocks fetched for a waiting reader."),
+      .fetched_bytes = metrics().counter("dfs_client_fetched_bytes_total",
+                                         "Bytes asked of storage servers."),
+      .read_ahead_bytes = metrics().counter("dfs_client_read_ahead_bytes_total",
+                                            "Bytes fetched ahead."),
       .failovers = metrics().counter("dfs_client_failovers_total",
                                      "Reads that went to another replica after a failure."),
       .hedges = metrics().counter("dfs_client_hedges_total",
                                   "Reads sent to a second replica because the first was slow."),
-      .rewritten_windows = metrics().counter("dfs_client_rewritten_windows_total",
-                                             "Fragmented parts of files written again as whole chunks."),
   };
   return instance;
 }

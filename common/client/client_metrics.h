@@ -21,7 +21,6 @@ struct ClientMetrics {
   Counter& read_ahead_bytes;
   Counter& failovers;
   Counter& hedges;
-  Counter& rewritten_windows;
 };
 
 ClientMetrics& client_metrics();

@@ -58,12 +58,14 @@ Result<DataDirectory> DataDirectory::open(const fs::path& path) {
   // stays as it was.
   const bool marked = fs::exists(path / kMarker, error);
   if (error) return fail_path(path, error);
-  const bool unused = marked || TRY(is_unused(path));
-  if (!unused)
-    return fail(Errc::invalid,
-                fmt::format("{} holds other files and is not the data directory of a metadata "
-                            "server; give an empty or a new one",
-                            path.string()));
+  if (!marked) {
+    const bool unused = TRY(is_unused(path));
+    if (!unused)
+      return fail(Errc::invalid,
+                  fmt::format("{} holds other files and is not the data directory of a metadata "
+                              "server; give an empty or a new one",
+                              path.string()));
+  }
   DirectoryLock lock = TRY(DirectoryLock::acquire(path));
   if (!marked) TRY(write_marker(path));
   return DataDirectory(path, std::move(lock));

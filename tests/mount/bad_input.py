@@ -114,6 +114,9 @@ def ports_and_directories_in_use_are_refused(space):
         check_refused(["dfs-storage", "--data", other.directory / "meta", "--listen", "127.0.0.1:0",
                        "--meta", meta], r"meta")
         other.start("meta")
+        other.stop("storage1")
+        check_refused(["dfs-meta", "--data", other.directory / "storage1", "--listen", "127.0.0.1:0"], r"storage")
+        other.start("storage1")
 
         after = {name: process["pid"] for name, process in cluster.processes().items()}
         check_equal(after, before, "the processes of the cluster")

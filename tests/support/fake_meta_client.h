@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -54,14 +55,20 @@ class FakeMetaClient final : public MetaClient {
         return fail(refusal->second.second, "as asked");
       }
     }
+    const std::vector<InodeId> committed = inodes_in(args);
+    begin_commit(committed);
     Result<MetaResult> answer = server_.run(args);
     std::unique_lock lock(mutex_);
-    if (!holding_) return answer;
+    if (!holding_) {
+      end_commit_locked(committed);
+      return answer;
+    }
     ++waiting_;
     changed_.notify_all();
     const Wake wake = wait_until(lock, changed_, {clock_, interrupt, std::nullopt},
                                  [this] { return !holding_; });
     --waiting_;
+    end_commit_locked(committed);
     if (wake != Wake::interrupted) return answer;
     late_.emplace_back(std::move(late), std::move(answer));
     return fail(Errc::interrupted, "waiting for the answer");
@@ -104,6 +111,11 @@ class FakeMetaClient final : public MetaClient {
     const auto it = calls_.find(MetaArgs(Args{}).index());
     return it == calls_.end() ? 0 : it->second;
   }
+  // A commit of an inode was sent while another one of it was unanswered.
+  bool commits_overlapped() const {
+    const std::lock_guard lock(mutex_);
+    return overlapped_;
+  }
   // Blocks until so many calls wait for the server.
   void await_waiting(std::size_t count) const {
     std::unique_lock lock(mutex_);
@@ -111,12 +123,31 @@ class FakeMetaClient final : public MetaClient {
   }
 
  private:
+  static std::vector<InodeId> inodes_in(const MetaArgs& args) {
+    std::vector<InodeId> result;
+    const auto* commit = std::get_if<CommitArgs>(&args);
+    if (commit == nullptr) return result;
+    for (const CommitFile& file : commit->files) result.push_back(file.inode);
+    return result;
+  }
+  void begin_commit(const std::vector<InodeId>& inodes) {
+    const std::lock_guard lock(mutex_);
+    for (const InodeId inode : inodes) {
+      if (!committing_.insert(inode).second) overlapped_ = true;
+    }
+  }
+  void end_commit_locked(const std::vector<InodeId>& inodes) {
+    for (const InodeId inode : inodes) committing_.erase(inode);
+  }
+
   FakeMetaServer& server_;
   const Clock& clock_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool away_ = false;
   bool holding_ = false;
+  bool overlapped_ = false;
+  std::set<InodeId> committing_;
   std::size_t waiting_ = 0;
   std::map<std::size_t, std::size_t> calls_;
   std::map<std::size_t, std::pair<int, Errc>> refusals_;

@@ -50,8 +50,9 @@ Result<void> make(FileSystem& files, const CallContext& context, const std::stri
 
 Result<void> make_with_parents(FileSystem& files, const CallContext& context, const std::string& path,
                                std::uint32_t mode) {
+  const auto names = TRY(split_path(path));
   std::string whole;
-  for (const std::string& name : TRY(split_path(path))) {
+  for (const std::string& name : names) {
     whole = join_path(whole, name);
     const auto there = resolve(files, context, whole, LastLink::follow);
     if (there && there->type != FileType::directory) return fail(Errc::not_directory, whole);

@@ -147,7 +147,9 @@ void Core::run_turn() {
       answered = run_batch(std::move(batch));
     }
     queue_.release();
-    for (Answered& each : answered) deliver(std::move(each));
+    std::vector<GroupSync::Waiting> when_stable;
+    for (Answered& each : answered) deliver(std::move(each), when_stable);
+    if (!when_stable.empty()) sync_.answer_when_stable(std::move(when_stable));
 
     if (batches == kBatchesPerTurn && helper_.joinable() &&
         std::this_thread::get_id() != helper_.get_id()) {
@@ -264,11 +266,11 @@ Result<void> Core::commit() {
   return {};
 }
 
-void Core::deliver(Answered answered) {
+void Core::deliver(Answered answered, std::vector<GroupSync::Waiting>& when_stable) {
   const std::shared_ptr<ReplySink>& sink = answered.submission.sink;
   if (!answered.when_stable.empty()) {
     for (const std::uint32_t index : answered.when_stable)
-      sync_.answer_when_stable(sink, std::move(answered.replies[index]));
+      when_stable.push_back({sink, std::move(answered.replies[index])});
     std::size_t kept = 0;
     auto next = answered.when_stable.begin();
     for (std::size_t i = 0; i < answered.replies.size(); ++i) {

@@ -10,8 +10,8 @@
 //   committed     no answer leaves before the batch it depends on is in the log
 //   all or none   when a batch cannot be committed nothing of it has happened:
 //                 its mutations are answered with the error, its reads run anew
-//   sync          requests that ask for stable storage are answered by a
-//                 thread of their own (group_sync.h); the others do not wait
+//   sync          requests that ask for stable storage are answered after the
+//                 log has been synced (group_sync.h), the core being free for others
 //
 // Threads: any, for all calls.
 #pragma once
@@ -95,7 +95,8 @@ class Core {
   // After the batch was refused: reads again, errors for what would change.
   void run_reads_again(Answered& answered, const Error& error);
   Result<void> commit();
-  void deliver(Answered answered);
+  // Hands out what may go at once, and adds the rest to `when_stable`.
+  void deliver(Answered answered, std::vector<GroupSync::Waiting>& when_stable);
   void help();
 
   const MetaConfig& config_;

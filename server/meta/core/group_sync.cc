@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/base/log.h"
@@ -20,14 +22,33 @@ GroupSync::GroupSync(MetaLog& log, std::chrono::milliseconds interval)
 
 GroupSync::~GroupSync() { stop(); }
 
-void GroupSync::answer_when_stable(std::shared_ptr<ReplySink> sink, CoreReply reply) {
+void GroupSync::answer_when_stable(std::vector<Waiting> waiting) {
   bool was_empty = false;
+  bool here = false;
   {
     const std::lock_guard lock(mutex_);
     was_empty = waiting_.empty();
-    waiting_.push_back({std::move(sink), std::move(reply)});
+    here = was_empty && !syncing_here_ && pace_.is_quick();
+    if (here) {
+      syncing_here_ = true;
+    } else {
+      std::move(waiting.begin(), waiting.end(), std::back_inserter(waiting_));
+    }
   }
+  if (here) return sync_here(std::move(waiting));
   if (was_empty) wake_.notify_one();
+}
+
+void GroupSync::sync_here(std::vector<Waiting> waiting) {
+  dirty_.store(false, std::memory_order_release);
+  answer(std::move(waiting), sync_log());
+  bool more = false;
+  {
+    const std::lock_guard lock(mutex_);
+    syncing_here_ = false;
+    more = !waiting_.empty();
+  }
+  if (more) wake_.notify_one();
 }
 
 void GroupSync::stop() {
@@ -45,7 +66,8 @@ void GroupSync::run() {
     bool stopping = false;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, interval_, [this] { return stopping_ || !waiting_.empty(); });
+      wake_.wait_for(lock, interval_,
+                     [this] { return stopping_ || (!waiting_.empty() && !syncing_here_); });
       waiting.swap(waiting_);
       stopping = stopping_;
     }
@@ -60,7 +82,9 @@ void GroupSync::run() {
 Result<void> GroupSync::sync_log() {
   const auto start = std::chrono::steady_clock::now();
   const Result<void> synced = log_.sync();
-  seconds_.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  const auto took = std::chrono::steady_clock::now() - start;
+  pace_.took(took);
+  seconds_.observe(std::chrono::duration<double>(took).count());
   if (!synced) {
     dirty_.store(true, std::memory_order_release);
     failures_.add();

@@ -119,6 +119,26 @@ TEST_F(EngineInterruptTest, CommitsOnceThoughTheWaiterWasInterrupted) {
   mount_.fs->close(file);
 }
 
+TEST_F(EngineInterruptTest, NeverSendsACommitWhileAnEarlierOneOfTheFileIsUnanswered) {
+  const OpenFilePtr file = mount_.create("a");
+  ASSERT_TRUE(mount_.write(*file, 0, "first"));
+  ASSERT_TRUE(mount_.fs->flush(*file, {}));  // chunk ids are in stock now
+  ASSERT_TRUE(mount_.write(*file, 0, "second"));
+  mount_.meta.hold_answers();
+  std::thread one([&] { EXPECT_TRUE(mount_.fs->flush(*file, {})); });
+  mount_.meta.await_waiting(1);
+  ASSERT_TRUE(mount_.write(*file, 2, "third"));
+  std::thread two([&] { EXPECT_TRUE(mount_.fs->fsync(*file, {})); });
+  cluster_.storage.await([](const FakeStoragePool& pool) { return pool.puts() >= 3; });
+  for (int i = 0; i < 1000; ++i) std::this_thread::yield();  // time to do wrong
+  mount_.meta.release_answers();
+  one.join();
+  two.join();
+  EXPECT_FALSE(mount_.meta.commits_overlapped());
+  EXPECT_EQ(mount_.read(*file, 0, 20), "sethird");
+  mount_.fs->close(file);
+}
+
 TEST_F(EngineInterruptTest, ReleasesAnOpenThatNobodyWaitedFor) {
   mount_.fs->close(mount_.create("a"));
   const InodeId inode = mount_.inode_of("a");

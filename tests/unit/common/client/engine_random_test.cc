@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <random>
+#include <thread>
 
 #include "tests/unit/common/client/engine_fixture.h"
 
@@ -21,11 +22,13 @@ struct Model {
 
 class RandomRun {
  public:
-  RandomRun(unsigned seed, FakeCluster& cluster, FakeMount& mount, bool failures)
-      : random_(seed), cluster_(cluster), mount_(mount), failures_(failures) {
+  enum class Servers { reliable, failing };
+  RandomRun(unsigned seed, FakeCluster& cluster, FakeMount& mount, Servers servers,
+            const std::string& prefix = "f")
+      : random_(seed), cluster_(cluster), mount_(mount), failures_(servers == Servers::failing) {
     for (int i = 0; i < 3; ++i) {
       Model model;
-      model.name = "f" + std::to_string(i);
+      model.name = prefix + std::to_string(i);
       model.file = mount_.create(model.name);
       models_.push_back(model);
     }
@@ -120,14 +123,13 @@ class RandomRun {
   std::vector<Model> models_;
 };
 
-void run_randomly(unsigned seed, bool failures) {
+void run_randomly(unsigned seed, RandomRun::Servers servers) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   SystemClock clock;
   FakeCluster cluster(clock);
-  std::vector<std::string> last;
   {
     FakeMount mount(cluster);
-    RandomRun random(seed, cluster, mount, failures);
+    RandomRun random(seed, cluster, mount, servers);
     random.run(250);
     // Another mount sees the same, from the servers alone.
     FakeMount other(cluster);
@@ -141,11 +143,28 @@ void run_randomly(unsigned seed, bool failures) {
 }
 
 TEST(EngineRandom, AgreesWithByteArrays) {
-  for (unsigned seed = 1; seed <= 6; ++seed) run_randomly(seed, false);
+  for (unsigned seed = 1; seed <= 6; ++seed) run_randomly(seed, RandomRun::Servers::reliable);
 }
 
 TEST(EngineRandom, AgreesWithByteArraysWhileServersFailNowAndThen) {
-  for (unsigned seed = 101; seed <= 106; ++seed) run_randomly(seed, true);
+  for (unsigned seed = 101; seed <= 106; ++seed) run_randomly(seed, RandomRun::Servers::failing);
+}
+
+TEST(EngineRandom, KeepsApartWhatThreadsDoAtTheSameTime) {
+  SystemClock clock;
+  FakeCluster cluster(clock);
+  FakeMount mount(cluster);
+  std::vector<std::thread> threads;
+  for (unsigned seed = 201; seed <= 204; ++seed) {
+    threads.emplace_back([&, seed] {
+      SCOPED_TRACE("seed " + std::to_string(seed));
+      RandomRun random(seed, cluster, mount, RandomRun::Servers::reliable,
+                       "t" + std::to_string(seed) + "-");
+      random.run(120);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& violation : cluster.meta.violations()) ADD_FAILURE() << violation;
 }
 
 }  // namespace

@@ -90,5 +90,22 @@ TEST_F(EngineTwoMountsTest, ShowWhatTheOtherOneTruncated) {
   EXPECT_EQ(read_all(there_, "a"), std::string("\0\0x", 3));
 }
 
+TEST_F(EngineTwoMountsTest, TellASessionWhatTheyHoldAndDoubtTheirCachesAfterItWasLost) {
+  const OpenFilePtr one = here_.create("a");
+  const OpenFilePtr two = here_.open("a", true).file;
+  const InodeId inode = here_.inode_of("a");
+  EXPECT_EQ(here_.fs->held_inodes(), (std::vector<InodeId>{inode, inode}));
+  ASSERT_TRUE(here_.write(*one, 0, "mine"));
+  rewrite(there_, "a", 4, "others'");
+  here_.fs->session_replaced();
+  EXPECT_EQ(here_.size(inode), 11U);
+  EXPECT_EQ(here_.read(*one, 0, 20), "mineothers'") << "what is buffered stays";
+  ASSERT_TRUE(here_.fs->flush(*one, {}));
+  here_.fs->close(one);
+  here_.fs->close(two);
+  EXPECT_TRUE(here_.fs->held_inodes().empty());
+  EXPECT_EQ(read_all(there_, "a"), "mineothers'");
+}
+
 }  // namespace
 }  // namespace dfs
