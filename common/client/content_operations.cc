@@ -50,7 +50,7 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
     }
     if (written) {
       if (was_clean) write_back_.wrote(state);
-      else if (!sealed.empty()) write_back_.kick();
+      if (!sealed.empty()) write_back_.kick();
       return {};
     }
     write_back_.kick();

@@ -21,7 +21,7 @@ WriteBack::WriteBack(const Parts& parts)
       committer_(parts.meta, parts.clock, parts.meta_sync),
       syncer_(parts.storage, parts.health),
       writer_({parts.meta, parts.storage, allocator_, parts.health, parts.clock, parts.config},
-              [this](const InodeStatePtr&, const PendingChunkPtr&) { settled(); }),
+              [this](const InodeStatePtr& state, const PendingChunkPtr&) { settled(*state); }),
       thread_([this] { run(); }) {}
 
 WriteBack::~WriteBack() {
@@ -35,8 +35,9 @@ WriteBack::~WriteBack() {
 }
 
 void WriteBack::wrote(const InodeStatePtr& state) {
+  // The thread looks often enough for what has just become dirty: waking it for
+  // each small write would cost more than the write.
   dirty_.with([&](auto& table) { table.emplace(state->inode, state); });
-  kick();
 }
 
 void WriteBack::kick() {
@@ -46,7 +47,15 @@ void WriteBack::kick() {
   wake_.notify_all();
 }
 
-void WriteBack::settled() { kick(); }
+void WriteBack::settled(InodeState& state) {
+  // Whoever waits for the file moves it along himself.
+  bool attended = false;
+  {
+    const std::lock_guard lock(state.mutex);
+    attended = state.flushers > 0;
+  }
+  if (!attended) kick();
+}
 
 Result<void> WriteBack::flush(const InodeStatePtr& state, Interrupt* interrupt) {
   Target target;

@@ -125,7 +125,7 @@ class WriteBack {
   void pass();
   std::vector<InodeStatePtr> dirty_states() const;
   void forget_clean();
-  void settled();
+  void settled(InodeState& state);
 
   const Parts parts_;
   Interrupt stop_;

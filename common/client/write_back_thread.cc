@@ -12,6 +12,9 @@ namespace {
 // Between two looks while there is something to send: small against
 // flush_interval and the pauses of retries.
 constexpr std::chrono::milliseconds kLook{20};
+// The same while there is nothing: small against flush_interval, rare enough
+// to cost nothing.
+constexpr std::chrono::milliseconds kIdleLook{200};
 
 struct Found {
   std::vector<std::pair<InodeStatePtr, PendingChunkPtr>> to_upload;
@@ -54,11 +57,7 @@ void WriteBack::run() {
     const bool idle = dirty_.with([](const auto& table) { return table.empty(); });
     lock.lock();
     const auto due = [this] { return kicked_ || stopping_; };
-    if (idle) {
-      wake_.wait(lock, due);
-    } else {
-      wake_.wait_for(lock, kLook, due);
-    }
+    wake_.wait_for(lock, idle ? kIdleLook : kLook, due);
   }
 }
 

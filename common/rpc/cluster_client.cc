@@ -1,18 +1,19 @@
 #include "common/rpc/cluster_client.h"
 
 #include <fmt/format.h>
-#include <grpcpp/client_context.h>
 
-#include <mutex>
+#include <atomic>
+#include <optional>
 #include <utility>
 
 #include "common/base/address.h"
 #include "common/base/guarded.h"
 #include "common/rpc/channels.h"
+#include "common/rpc/completion_loop.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/convert_checks.h"
-#include "common/rpc/grpc_status.h"
 #include "common/rpc/protocol.h"
+#include "common/rpc/unary_call.h"
 #include "dfs/v1/cluster.grpc.pb.h"
 
 namespace dfs {
@@ -79,6 +80,8 @@ Result<HeartbeatResult> result_from(const v1::HeartbeatResponse& response) {
   return result;
 }
 
+using Stub = v1::ClusterService::Stub;
+
 class GrpcClusterClient final : public ClusterClient {
  public:
   GrpcClusterClient(std::string address, std::chrono::milliseconds timeout)
@@ -86,29 +89,41 @@ class GrpcClusterClient final : public ClusterClient {
 
   Result<RegisterResult> register_server(const RegisterArgs& args) override {
     const auto response = TRY(
-        (ask<v1::RegisterResponse>(request_for(args), &v1::ClusterService::Stub::Register)));
+        (ask<v1::RegisterResponse>(request_for(args), &Stub::PrepareAsyncRegister)));
     return result_from(response);
   }
   Result<HeartbeatResult> heartbeat(const HeartbeatArgs& args) override {
     const auto response = TRY(
-        (ask<v1::HeartbeatResponse>(request_for(args), &v1::ClusterService::Stub::Heartbeat)));
+        (ask<v1::HeartbeatResponse>(request_for(args), &Stub::PrepareAsyncHeartbeat)));
     return result_from(response);
   }
 
  private:
+  template <typename Response>
+  using Reader = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>>;
+
+  // Waits on the process's loop, which a server's streams run on too: a call
+  // that blocks in gRPC would take the poller from them.
   template <typename Response, typename Request>
   Result<Response> ask(const Request& request,
-                       grpc::Status (v1::ClusterService::Stub::*method)(grpc::ClientContext*,
-                                                                        const Request&,
-                                                                        Response*)) {
+                       Reader<Response> (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                        grpc::CompletionQueue*)) {
     TRY(parse_address(address_));
-    const std::shared_ptr<v1::ClusterService::Stub> stub = connection();
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + timeout_);
-    Response response;
-    const grpc::Status status = ((*stub).*method)(&context, request, &response);
-    if (status.ok()) return response;
-    Error error = from_grpc(status);
+    const std::shared_ptr<CompletionLoop> loop = CompletionLoop::shared();
+    const std::shared_ptr<Stub> stub = connection();
+    std::optional<Result<Response>> answer;  // the loop's until answered
+    std::atomic<bool> answered{false};
+    const auto start = [&] {
+      UnaryCall<Stub, Response>::start(*stub, method, request, timeout_, loop->queue(),
+                                       [&](Result<Response> result) {
+                                         answer = std::move(result);
+                                         answered.store(true, std::memory_order_release);
+                                       });
+    };
+    loop->wait_until([&] { return answered.load(std::memory_order_acquire); }, std::nullopt,
+                     nullptr, start);
+    if (*answer) return std::move(*answer);
+    Error error = std::move(*answer).error();
     if (error.code == Errc::unavailable || error.code == Errc::timed_out) {
       // The next call looks anew for where the server can be reached.
       stub_.with([&](auto& current) {
@@ -119,7 +134,7 @@ class GrpcClusterClient final : public ClusterClient {
     return fail(std::move(error));
   }
 
-  std::shared_ptr<v1::ClusterService::Stub> connection() {
+  std::shared_ptr<Stub> connection() {
     return stub_.with([&](auto& current) {
       if (current == nullptr)
         current = v1::ClusterService::NewStub(make_channel(dial_target(address_)));
@@ -129,7 +144,7 @@ class GrpcClusterClient final : public ClusterClient {
 
   const std::string address_;
   const std::chrono::milliseconds timeout_;
-  Guarded<std::shared_ptr<v1::ClusterService::Stub>> stub_;
+  Guarded<std::shared_ptr<Stub>> stub_;
 };
 
 }  // namespace

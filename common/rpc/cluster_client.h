@@ -3,7 +3,7 @@
 // Calls block until answered, at most `timeout`; nothing is retried here.
 //   unavailable, timed_out     no answer; the sentence names the address
 //   wrong_cluster, wrong_version, ...  what the server answered
-// Threads: any.
+// Threads: any, but no handler of the completion loop.
 #pragma once
 
 #include <chrono>

@@ -102,6 +102,12 @@ grpc::ByteBuffer encode_frame(const google::protobuf::MessageLite& header,
                               std::span<const BufferView> payload,
                               const std::shared_ptr<const void>& owner) {
   if (total_size(payload) <= kCopyBelow) return encode_frame(header, payload);
+  return encode_frame_in_place(header, payload, owner);
+}
+
+grpc::ByteBuffer encode_frame_in_place(const google::protobuf::MessageLite& header,
+                                       std::span<const BufferView> payload,
+                                       const std::shared_ptr<const void>& owner) {
   const std::size_t header_size = header.ByteSizeLong();
   std::vector<grpc::Slice> slices;
   slices.reserve(payload.size() + 1);

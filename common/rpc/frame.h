@@ -48,6 +48,12 @@ grpc::ByteBuffer encode_frame(const google::protobuf::MessageLite& header,
                               const std::shared_ptr<const void>& owner);
 inline constexpr std::size_t kCopyBelow = 32 << 10;
 
+// The same without copying small payloads either: `owner` is always held, for
+// who has to see when the sending is over.
+grpc::ByteBuffer encode_frame_in_place(const google::protobuf::MessageLite& header,
+                                       std::span<const BufferView> payload,
+                                       const std::shared_ptr<const void>& owner);
+
 // The payload of a decoded frame; owns the memory.
 class FramePayload {
  public:

@@ -5,7 +5,8 @@
 //           executor, [this](const v1::StatChunksRequest& request) { return stat(request); });
 //
 // The request is parsed on the polling thread, `work` runs on `executor`
-// (the polling thread never touches a disk), and its answer goes out from there.
+// (it may wait for a disk, the polling thread may not), and its answer goes out
+// from there.
 // A full queue turns into `overloaded`, a request that does not parse into
 // `bad_message`.
 #pragma once

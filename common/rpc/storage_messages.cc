@@ -66,6 +66,18 @@ std::vector<Checksum> checksums_from(const Repeated& from) {
   return {from.begin(), from.end()};
 }
 
+v1::GetHeader header_of(const GetPart& part) {
+  v1::GetHeader header;
+  header.set_id(part.id);
+  header.set_range(part.range);
+  header.set_offset(part.offset);
+  header.mutable_checksums()->Add(part.checksums.begin(), part.checksums.end());
+  header.set_whole_blocks(part.whole_blocks);
+  header.set_last(part.last);
+  if (part.error) to_proto(*part.error, *header.mutable_error());
+  return header;
+}
+
 Result<PutOutcome> outcome_from(const v1::PutReply& message) {
   TRY(check_count("servers that stored a chunk", message.stored_on_size(), kForwardsMax));
   TRY(check_count("servers that synced a chunk", message.synced_on_size(), kForwardsMax));
@@ -209,15 +221,13 @@ Result<GetQuestion> decode_get_question(const grpc::ByteBuffer& message) {
 
 grpc::ByteBuffer encode(const GetPart& part, std::span<const BufferView> payload,
                         const std::shared_ptr<const void>& owner) {
-  v1::GetHeader header;
-  header.set_id(part.id);
-  header.set_range(part.range);
-  header.set_offset(part.offset);
-  header.mutable_checksums()->Add(part.checksums.begin(), part.checksums.end());
-  header.set_whole_blocks(part.whole_blocks);
-  header.set_last(part.last);
-  if (part.error) to_proto(*part.error, *header.mutable_error());
+  const v1::GetHeader header = header_of(part);
   return owner == nullptr ? encode_frame(header, payload) : encode_frame(header, payload, owner);
+}
+
+grpc::ByteBuffer encode_in_place(const GetPart& part, BufferView payload,
+                                 const std::shared_ptr<const void>& owner) {
+  return encode_frame_in_place(header_of(part), {&payload, 1}, owner);
 }
 
 Result<DecodedGet> decode_get_part(const grpc::ByteBuffer& message) {

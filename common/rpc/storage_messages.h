@@ -99,6 +99,9 @@ grpc::ByteBuffer encode(const PutAnswer& answer);
 grpc::ByteBuffer encode(const GetQuestion& question);
 grpc::ByteBuffer encode(const GetPart& part, std::span<const BufferView> payload = {},
                         const std::shared_ptr<const void>& owner = nullptr);
+// Never copies: `owner` is held until the payload, however small, is sent.
+grpc::ByteBuffer encode_in_place(const GetPart& part, BufferView payload,
+                                 const std::shared_ptr<const void>& owner);
 
 struct DecodedPut {
   PutPart part;

@@ -23,7 +23,7 @@ struct MetaConfig {
   std::string listen_address = "127.0.0.1:7300";  // a unix socket stands beside it
 
   // Of a new cluster; unset: 3 and 8 MiB. A cluster that exists is never
-  // changed by these: other values are refused (`dfs` sets policies).
+  // changed by these: other values are refused.
   std::optional<std::uint32_t> replicas;
   std::optional<std::uint64_t> chunk_size;  // bytes, a multiple of kBlockSize
 

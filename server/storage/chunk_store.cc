@@ -263,12 +263,14 @@ Result<std::uint32_t> ChunkStore::append_again(ChunkId chunk, std::uint32_t offs
 Result<void> ChunkStore::finish(ChunkId chunk) {
   const auto upload = uploads_.find(chunk);
   if (!upload) {
-    if (TRY(find(chunk))) return {};
+    const auto known = TRY(find(chunk));
+    if (known) return {};
     return fail(Errc::not_found, "no upload of " + to_string(chunk));
   }
   const std::lock_guard lock(upload->mutex);
   if (upload->over) {
-    if (TRY(find(chunk))) return {};
+    const auto known = TRY(find(chunk));
+    if (known) return {};
     return fail(Errc::not_found, "the upload of " + to_string(chunk) + " was given up");
   }
   if (upload->have < upload->meta.length)

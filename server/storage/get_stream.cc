@@ -1,12 +1,9 @@
 #include "server/storage/get_stream.h"
 
-#include <grpcpp/support/slice.h>
-
 #include <algorithm>
 #include <deque>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "common/rpc/protocol.h"
 #include "common/rpc/storage_messages.h"
@@ -24,20 +21,6 @@ struct Sent {
   const ByteBudget::Charge stream_charge;
   const ByteBudget::Charge charge;
 };
-
-// encode() copies small payloads and forgets their owner; here the end of
-// each one's sending has to be seen.
-grpc::ByteBuffer frame_of(const GetPart& part, std::shared_ptr<const Sent> sent) {
-  const grpc::ByteBuffer header = encode(part);
-  std::vector<grpc::Slice> slices;
-  if (!header.Dump(&slices).ok()) return header;
-  const BufferView bytes = sent->bytes.bytes;
-  auto* const held = new std::shared_ptr<const Sent>(std::move(sent));
-  slices.emplace_back(const_cast<std::byte*>(bytes.data()), bytes.size(),
-                      [](void* owner) { delete static_cast<std::shared_ptr<const Sent>*>(owner); },
-                      held);
-  return {slices.data(), slices.size()};
-}
 
 // Answers the questions of one stream. Threads: ask() from the polling
 // thread; the work is done by one thread at a time.
@@ -157,8 +140,9 @@ class Answerer : public std::enable_shared_from_this<Answerer> {
     context_.metrics.get_bytes.add(piece.length);
     part.checksums = bytes->checksums;
     part.whole_blocks = bytes->whole_blocks;
-    deliver(frame_of(part, std::make_shared<const Sent>(std::move(*bytes), sending_,
-                                                        context_.sending)));
+    const auto sent = std::make_shared<const Sent>(std::move(*bytes), sending_, context_.sending);
+    // In place, however small: the end of its sending has to be seen.
+    deliver(encode_in_place(part, sent->bytes.bytes, sent));
     return true;
   }
 

@@ -57,12 +57,13 @@ milliseconds Heartbeat::register_now() {
                                              .version = facts_.version});
   const Result<void> done = result ? registered(*result) : fail(result.error());
   if (done) return milliseconds{0};
-  if (is_refusal(done.error().code)) {
+  if (!is_refusal(done.error().code) || membership()) return trouble(done.error());
+  {
     const std::lock_guard lock(mutex_);
-    if (!membership_) refusal_ = done.error();
+    refusal_ = done.error();
     changed_.notify_all();
   }
-  return trouble(done.error());
+  return next_pause();
 }
 
 Result<void> Heartbeat::registered(const RegisterResult& result) {
@@ -87,14 +88,14 @@ milliseconds Heartbeat::beat() {
   const StoreIdentity identity = stores_.identity();
   const ChunkStore::Space space = stores_.space();
   auto result = meta_.heartbeat({.server = identity.server,
-                                       .identity = identity.identity,
-                                       .capacity = space.capacity,
-                                       .available = space.available,
-                                       .chunks = space.chunks,
-                                       .used = space.used,
-                                       .deleted = deleted_,
-                                       .group_table_version = table_version_,
-                                       .problems = stores_.problems()});
+                                 .identity = identity.identity,
+                                 .capacity = space.capacity,
+                                 .available = space.available,
+                                 .chunks = space.chunks,
+                                 .used = space.used,
+                                 .deleted = deleted_,
+                                 .group_table_version = table_version_,
+                                 .problems = stores_.problems()});
   if (!result) return trouble(result.error());
   no_trouble();
   deleted_.clear();
@@ -130,6 +131,10 @@ milliseconds Heartbeat::trouble(const Error& error) {
     log_warn("storage", "{}; trying again", error.to_string());
     told_ = error.code;
   }
+  return next_pause();
+}
+
+milliseconds Heartbeat::next_pause() {
   pause_ = std::clamp(pause_ * 2, kPauseMin, pause_max_);
   return pause_;
 }

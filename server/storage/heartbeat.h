@@ -3,7 +3,8 @@
 //
 // One step() after another, each at most as long as the client's time limit
 // (and the deletions it was given); between them the caller waits as long as
-// step() says. It is tried for ever, and each change of state is logged once.
+// step() says. It is tried for ever, and each change of state is logged once; a
+// refusal before the first registration is not: it goes to who waits for that.
 //
 // Threads: step() one at a time; the others any.
 #pragma once
@@ -56,6 +57,7 @@ class Heartbeat {
   Result<void> registered(const RegisterResult& result);
   void delete_chunks(std::vector<ChunkId> chunks);
   std::chrono::milliseconds trouble(const Error& error);
+  std::chrono::milliseconds next_pause();
   void no_trouble();
 
   ClusterClient& meta_;

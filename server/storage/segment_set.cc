@@ -38,7 +38,8 @@ Result<SegmentSet::Place> SegmentSet::reserve(Lane lane, std::uint64_t bytes) {
   if (segment) {
     if (const auto offset = segment->reserve(bytes)) return Place{segment, *offset};
   }
-  segment = spare_ ? std::move(spare_) : TRY(make_segment_locked());
+  if (!spare_) spare_ = TRY(make_segment_locked());
+  segment = std::move(spare_);
   spare_ = nullptr;
   const auto offset = segment->reserve(bytes);
   invariant(offset.has_value(), "an empty segment takes any record");

@@ -35,8 +35,9 @@ Result<void> check_cluster(const std::string& theirs, const std::optional<Member
 }
 
 Result<v1::StatChunksResponse> stat(StoreSet& stores, const v1::StatChunksRequest& request) {
+  const std::vector<ChunkId> chunks = TRY(chunks_from(request.chunks()));
   v1::StatChunksResponse response;
-  for (const ChunkId chunk : TRY(chunks_from(request.chunks()))) {
+  for (const ChunkId chunk : chunks) {
     v1::ChunkInfo& info = *response.add_chunks();
     info.set_chunk(chunk.value());
     ChunkStore* const store = TRY(stores.store_of(chunk));

@@ -1,5 +1,7 @@
 #include "server/storage/store_identity.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
 #include <vector>
@@ -13,6 +15,9 @@ constexpr std::size_t kFileBytesMax = 4096;
 constexpr std::string_view kFormat = "1";
 constexpr std::string_view kFile = "identity";
 constexpr std::string_view kNewFile = "identity.new";
+// What may be in a directory before it has an identity: the lock file and the
+// identity that is being written, and the file system's own.
+constexpr std::array<std::string_view, 3> kMayComeFirst = {"LOCK", kNewFile, "lost+found"};
 
 using Facts = std::map<std::string, std::string, std::less<>>;
 
@@ -48,6 +53,26 @@ std::optional<StoreIdentity> identity_from(const Facts& facts) {
 }
 
 }  // namespace
+
+Result<void> check_usable(Disk& disk, const std::filesystem::path& directory) {
+  const auto names = disk.list(directory);
+  if (!names && names.error().code == Errc::not_found) return {};
+  if (!names) return fail(names.error());
+  if (std::ranges::find(*names, kFile) != names->end()) {
+    const auto identity = read_identity(disk, directory);
+    if (!identity) return fail(identity.error());
+    return {};
+  }
+  const bool is_unused = std::ranges::all_of(*names, [](const std::string& name) {
+    return std::ranges::find(kMayComeFirst, name) != kMayComeFirst.end();
+  });
+  if (!is_unused)
+    return fail(Errc::invalid,
+                fmt::format("{} holds other files and is not the data directory of a storage "
+                            "server; give an empty or a new one",
+                            directory.string()));
+  return {};
+}
 
 Result<std::optional<StoreIdentity>> read_identity(Disk& disk,
                                                    const std::filesystem::path& directory) {

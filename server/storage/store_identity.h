@@ -29,6 +29,12 @@ struct StoreIdentity {
   friend bool operator==(const StoreIdentity&, const StoreIdentity&) = default;
 };
 
+// Whether a server may keep its chunks in `directory`: it has an identity, or it
+// is missing or empty. What a first start that was interrupted leaves, and a file
+// system's own lost+found, count as nothing. Changes nothing.
+//   invalid      it holds something else
+//   corrupt, unsupported   as read_identity() has it
+Result<void> check_usable(Disk& disk, const std::filesystem::path& directory);
 // Nothing if the directory has none yet.
 //   corrupt      the file is not readable as an identity; the text names it
 //   unsupported  a format of a later version

@@ -60,26 +60,24 @@ Result<std::unique_ptr<StoreSet>> StoreSet::open(Disk& disk, const Clock& clock,
                                                  const IndexOpener& open_index) {
   if (options.directories.empty()) return fail(Errc::invalid, "no data directory was given");
   std::unique_ptr<StoreSet> set(new StoreSet(disk));
+  const bool has_others = options.directories.size() > 1;
+  std::vector<std::filesystem::path> usable;
+  for (const auto& path : options.directories) {
+    if (const auto checked = check_usable(disk, path); !checked) {
+      TRY(set->leave_out(path, checked.error(), has_others));
+    } else {
+      usable.push_back(path);
+    }
+  }
   std::vector<std::filesystem::path> paths;
   std::vector<std::optional<StoreIdentity>> found;
-  for (const auto& path : options.directories) {
-    const auto usable = [&]() -> Result<std::optional<StoreIdentity>> {
-      TRY(disk.make_directory(path));
-      if (options.lock) {
-        auto lock = TRY(DirectoryLock::acquire(path));
-        set->locks_.push_back(std::move(lock));
-      }
-      return read_identity(disk, path);
-    }();
-    if (!usable && disk_fails(usable.error()) && options.directories.size() > 1) {
-      log_error("storage", "{} is left out, its disk fails: {}", path.string(),
-                usable.error().to_string());
-      set->left_out_.push_back(path.string() + ": " + usable.error().to_string());
-      continue;
+  for (const auto& path : usable) {
+    if (auto identity = set->take(path, options.lock); !identity) {
+      TRY(set->leave_out(path, identity.error(), has_others));
+    } else {
+      paths.push_back(path);
+      found.push_back(std::move(*identity));
     }
-    if (!usable) return fail(usable.error());
-    paths.push_back(path);
-    found.push_back(*usable);
   }
   if (paths.empty()) return fail(Errc::io, "no data directory is usable");
 
@@ -98,6 +96,23 @@ Result<std::unique_ptr<StoreSet>> StoreSet::open(Disk& disk, const Clock& clock,
 }
 
 StoreSet::~StoreSet() = default;
+
+Result<std::optional<StoreIdentity>> StoreSet::take(const std::filesystem::path& path, bool lock) {
+  TRY(disk_.make_directory(path));
+  if (lock) {
+    auto held = TRY(DirectoryLock::acquire(path));
+    locks_.push_back(std::move(held));
+  }
+  return read_identity(disk_, path);
+}
+
+Result<void> StoreSet::leave_out(const std::filesystem::path& path, const Error& why,
+                                 bool has_others) {
+  if (!disk_fails(why) || !has_others) return fail(why);
+  log_error("storage", "{} is left out, its disk fails: {}", path.string(), why.to_string());
+  left_out_.push_back(path.string() + ": " + why.to_string());
+  return {};
+}
 
 StoreIdentity StoreSet::identity() const {
   return directories_.with([](const auto& all) { return all.front().identity; });

@@ -35,7 +35,8 @@ struct StoreSetOptions {
 
 class StoreSet {
  public:
-  // Opens or creates every directory.
+  // Opens or creates every directory; looks at all of them before it touches one.
+  //   invalid        a directory holds something else
   //   busy           another process uses a directory
   //   wrong_cluster  directories of different servers or clusters; the text names them
   //   corrupt, unsupported   an identity file
@@ -65,6 +66,11 @@ class StoreSet {
 
  private:
   StoreSet(Disk& disk) : disk_(disk) {}
+
+  // Makes the directory, locks it and reads whose it is.
+  Result<std::optional<StoreIdentity>> take(const std::filesystem::path& path, bool lock);
+  // Goes on without a directory whose disk fails; any other error is passed on.
+  Result<void> leave_out(const std::filesystem::path& path, const Error& why, bool has_others);
 
   Disk& disk_;
   struct Directory {

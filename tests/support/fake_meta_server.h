@@ -343,7 +343,8 @@ class FakeMetaServer {
   Result<MetaResult> act(const SetXattrArgs& args) {
     Inode* inode = TRY(find(args.inode));
     inode->xattrs[args.name] = args.value;
-    return EmptyResult{};
+    touch(*inode);
+    return AttributesResult{inode->attributes};
   }
   Result<MetaResult> act(const GetXattrArgs& args) {
     const Inode* inode = TRY(find(args.inode));
@@ -360,7 +361,8 @@ class FakeMetaServer {
   Result<MetaResult> act(const RemoveXattrArgs& args) {
     Inode* inode = TRY(find(args.inode));
     if (inode->xattrs.erase(args.name) == 0) return fail(Errc::no_data);
-    return EmptyResult{};
+    touch(*inode);
+    return AttributesResult{inode->attributes};
   }
   Result<MetaResult> act(const StatFsArgs&) { return StatFsResult{1 * TiB, 512 * GiB, inodes_.size()}; }
 

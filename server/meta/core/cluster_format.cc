@@ -70,12 +70,12 @@ Result<void> check_policy(const ClusterRecord& record, const MetaConfig& config)
   if (config.replicas && *config.replicas != record.replicas)
     return fail(Errc::invalid,
                 fmt::format("the cluster was made with {} copies of each chunk, {} are asked for; "
-                            "set a policy on the root directory instead",
+                            "leave the setting out to start it as it is",
                             record.replicas, *config.replicas));
   if (config.chunk_size && *config.chunk_size != record.chunk_size)
     return fail(Errc::invalid,
-                fmt::format("the cluster was made with chunks of {}, {} is asked for; set a "
-                            "policy on the root directory instead",
+                fmt::format("the cluster was made with chunks of {}, {} is asked for; leave "
+                            "the setting out to start it as it is",
                             format_size(record.chunk_size), format_size(*config.chunk_size)));
   return {};
 }

@@ -84,6 +84,21 @@ TEST(Frame, CopiesSmallPayloadsAndDoesNotHoldTheirOwner) {
   EXPECT_EQ(owner.use_count(), 1);
 }
 
+TEST(Frame, InPlaceHoldsTheOwnerOfASmallPayloadToo) {
+  const std::string bytes = "small";
+  const BufferView pieces[] = {as_bytes(bytes)};
+  std::shared_ptr<const void> owner = std::make_shared<int>(1);
+  {
+    const grpc::ByteBuffer frame = encode_frame_in_place(some_header(1), pieces, owner);
+    EXPECT_GT(owner.use_count(), 1);
+    v1::Error header;
+    const auto payload = decode_frame(frame, header);
+    ASSERT_TRUE(payload);
+    EXPECT_EQ(payload_of(*payload), bytes);
+  }
+  EXPECT_EQ(owner.use_count(), 1);
+}
+
 TEST(Frame, RefusesFramesThatAreNone) {
   v1::Error header;
   EXPECT_FALSE(decode_frame(grpc::ByteBuffer{}, header));

@@ -124,6 +124,26 @@ TEST_F(HeartbeatTest, GivesUpOnlyOnARefusal) {
   EXPECT_EQ(waited.error().code, Errc::wrong_cluster);
 }
 
+TEST_F(HeartbeatTest, LeavesTheWordsOfARefusalToWhoWaits) {
+  meta_.register_answers.push_back(fail(Errc::wrong_version, "this is version 9"));
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(heartbeat_->step(), milliseconds{100});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  EXPECT_NE(heartbeat_->wait_registered(milliseconds{0}).error().text.find("version 9"),
+            std::string::npos);
+}
+
+TEST_F(HeartbeatTest, LogsARefusalThatComesAfterItWasRegistered) {
+  register_it();
+  meta_.beat_answers.push_back(unknown());
+  heartbeat_->step();
+  meta_.register_answers.push_back(fail(Errc::wrong_version, "this is version 9"));
+  testing::internal::CaptureStderr();
+  heartbeat_->step();
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("version 9"), std::string::npos);
+  EXPECT_TRUE(heartbeat_->wait_registered(milliseconds{0}).value()) << "it goes on";
+}
+
 TEST_F(HeartbeatTest, RefusesToChangeClusters) {
   register_it();
   meta_.beat_answers.push_back(unknown());

@@ -50,6 +50,44 @@ TEST_F(StoreSetTest, RefusesADirectoryThatIsInUse) {
   EXPECT_NE(second.error().text.find("/b"), std::string::npos) << second.error().text;
 }
 
+TEST_F(StoreSetTest, RefusesADirectoryWithOtherFilesAndTouchesNothing) {
+  const auto foreign = root_.path() / "b";
+  std::filesystem::create_directory(foreign);
+  std::ofstream(foreign / "dfs-meta") << "somebody else's";
+  const auto refused = open({"a", "b"});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::invalid);
+  EXPECT_NE(refused.error().text.find(foreign.string()), std::string::npos) << refused.error().text;
+  EXPECT_EQ(*disk_.list(foreign), std::vector<std::string>{"dfs-meta"});
+  EXPECT_FALSE(std::filesystem::exists(root_.path() / "a")) << "nor the directory before it";
+}
+
+TEST_F(StoreSetTest, RefusesItsOwnDirectoryWithoutTheIdentity) {
+  ASSERT_TRUE(open({"a"}));
+  std::filesystem::remove(root_.path() / "a" / "identity");
+  EXPECT_EQ(open({"a"}).error().code, Errc::invalid);
+}
+
+TEST_F(StoreSetTest, TouchesNothingBesideAForeignFileNamedAsTheIdentity) {
+  std::filesystem::create_directory(root_.path() / "a");
+  std::ofstream(root_.path() / "a" / "identity") << "a passport";
+  EXPECT_EQ(open({"a"}).error().code, Errc::corrupt);
+  EXPECT_EQ(*disk_.list(root_.path() / "a"), std::vector<std::string>{"identity"});
+}
+
+TEST_F(StoreSetTest, TakesAFreshFileSystem) {
+  std::filesystem::create_directories(root_.path() / "a" / "lost+found");
+  EXPECT_TRUE(open({"a"}));
+}
+
+TEST_F(StoreSetTest, GoesOnAfterAFirstStartThatWasInterrupted) {
+  std::filesystem::create_directory(root_.path() / "a");
+  std::ofstream(root_.path() / "a" / "LOCK") << "4711\n";
+  std::ofstream(root_.path() / "a" / "identity.new") << "format = 1\niden";
+  ASSERT_TRUE(open({"a"}));
+  EXPECT_TRUE(open({"a"})) << "and is its own from then on";
+}
+
 TEST_F(StoreSetTest, RefusesDirectoriesOfDifferentServers) {
   ASSERT_TRUE(open({"a"}));
   ASSERT_TRUE(open({"b"}));

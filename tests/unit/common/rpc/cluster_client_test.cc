@@ -1,0 +1,106 @@
+#include "common/rpc/cluster_client.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/rpc/handler.h"
+#include "common/rpc/stream_server.h"
+#include "dfs/v1/cluster.pb.h"
+
+namespace dfs {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ClusterClientTest : public testing::Test {
+ protected:
+  using Answer = std::function<Result<v1::HeartbeatResponse>(const v1::HeartbeatRequest&)>;
+
+  void serve(UnaryMethod heartbeat, std::string address = "127.0.0.1:0") {
+    server_ = *StreamServer::start({.listen_address = std::move(address), .local_socket = false}, {},
+                                   {{"/dfs.v1.ClusterService/Heartbeat", std::move(heartbeat)}});
+  }
+  void serve(Answer answer, std::string address = "127.0.0.1:0") {
+    serve(inline_unary_method<v1::HeartbeatRequest, v1::HeartbeatResponse>(std::move(answer)),
+          std::move(address));
+  }
+  static Result<v1::HeartbeatResponse> echo(const v1::HeartbeatRequest& request) {
+    v1::HeartbeatResponse response;
+    for (const std::uint64_t chunk : request.deleted()) response.add_to_delete(chunk);
+    return response;
+  }
+
+  std::unique_ptr<StreamServer> server_;
+};
+
+const ChunkId kChunk{GroupId{3}, 5};
+
+TEST_F(ClusterClientTest, BringsTheAnswerFromAServerOnTheSameLoop) {
+  serve(echo);
+  const auto client = make_cluster_client(server_->address());
+  const auto answer = client->heartbeat({.deleted = {kChunk}});
+  ASSERT_TRUE(answer) << answer.error().to_string();
+  EXPECT_EQ(answer->to_delete, std::vector<ChunkId>{kChunk});
+}
+
+TEST_F(ClusterClientTest, ServesManyCallersAtOnce) {
+  serve(echo);
+  const auto client = make_cluster_client(server_->address());
+  std::vector<std::thread> callers;
+  for (std::uint64_t caller = 1; caller <= 4; ++caller) {
+    callers.emplace_back([&, mine = ChunkId(GroupId{3}, caller)] {
+      for (int i = 0; i < 50; ++i) {
+        const auto answer = client->heartbeat({.deleted = {mine}});
+        ASSERT_TRUE(answer) << answer.error().to_string();
+        EXPECT_EQ(answer->to_delete, std::vector<ChunkId>{mine});
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+}
+
+TEST_F(ClusterClientTest, PassesOnWhatTheServerAnswered) {
+  serve([](const v1::HeartbeatRequest&) -> Result<v1::HeartbeatResponse> {
+    return fail(Errc::wrong_cluster, "this is cluster-9");
+  });
+  const auto client = make_cluster_client(server_->address());
+  const auto refused = client->heartbeat({});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::wrong_cluster);
+  EXPECT_NE(refused.error().text.find("cluster-9"), std::string::npos) << refused.error().text;
+}
+
+TEST_F(ClusterClientTest, GivesUpOnASilentServerAndNamesIt) {
+  UnaryReply kept;
+  serve([&](grpc::ByteBuffer, UnaryReply reply) { kept = std::move(reply); });
+  const auto client = make_cluster_client(server_->address(), 50ms);
+  const auto late = client->heartbeat({});
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Errc::timed_out);
+  EXPECT_NE(late.error().text.find(server_->address()), std::string::npos) << late.error().text;
+  if (kept) kept(fail(Errc::unavailable, "too late"));
+}
+
+TEST_F(ClusterClientTest, FindsAServerThatCameBack) {
+  serve(echo);
+  const std::string address = server_->address();
+  const auto client = make_cluster_client(address);
+  ASSERT_TRUE(client->heartbeat({}));
+  server_.reset();
+  const auto nobody = client->heartbeat({});
+  ASSERT_FALSE(nobody);
+  EXPECT_EQ(nobody.error().code, Errc::unavailable);
+  EXPECT_NE(nobody.error().text.find(address), std::string::npos) << nobody.error().text;
+  serve(echo, address);
+  EXPECT_TRUE(client->heartbeat({}));
+}
+
+}  // namespace
+}  // namespace dfs
