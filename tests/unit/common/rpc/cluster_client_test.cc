@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/guarded.h"
 #include "common/rpc/handler.h"
 #include "common/rpc/stream_server.h"
 #include "dfs/v1/cluster.pb.h"
@@ -36,7 +37,13 @@ class ClusterClientTest : public testing::Test {
     for (const std::uint64_t chunk : request.deleted()) response.add_to_delete(chunk);
     return response;
   }
+  static HeartbeatArgs beat(ChunkId deleted) {
+    HeartbeatArgs args;
+    args.deleted = {deleted};
+    return args;
+  }
 
+  Guarded<std::vector<UnaryReply>> unanswered_;
   std::unique_ptr<StreamServer> server_;
 };
 
@@ -45,7 +52,7 @@ const ChunkId kChunk{GroupId{3}, 5};
 TEST_F(ClusterClientTest, BringsTheAnswerFromAServerOnTheSameLoop) {
   serve(echo);
   const auto client = make_cluster_client(server_->address());
-  const auto answer = client->heartbeat({.deleted = {kChunk}});
+  const auto answer = client->heartbeat(beat(kChunk));
   ASSERT_TRUE(answer) << answer.error().to_string();
   EXPECT_EQ(answer->to_delete, std::vector<ChunkId>{kChunk});
 }
@@ -57,7 +64,7 @@ TEST_F(ClusterClientTest, ServesManyCallersAtOnce) {
   for (std::uint64_t caller = 1; caller <= 4; ++caller) {
     callers.emplace_back([&, mine = ChunkId(GroupId{3}, caller)] {
       for (int i = 0; i < 50; ++i) {
-        const auto answer = client->heartbeat({.deleted = {mine}});
+        const auto answer = client->heartbeat(beat(mine));
         ASSERT_TRUE(answer) << answer.error().to_string();
         EXPECT_EQ(answer->to_delete, std::vector<ChunkId>{mine});
       }
@@ -78,14 +85,16 @@ TEST_F(ClusterClientTest, PassesOnWhatTheServerAnswered) {
 }
 
 TEST_F(ClusterClientTest, GivesUpOnASilentServerAndNamesIt) {
-  UnaryReply kept;
-  serve([&](grpc::ByteBuffer, UnaryReply reply) { kept = std::move(reply); });
+  serve([this](grpc::ByteBuffer, UnaryReply reply) {
+    unanswered_.with([&](auto& all) { all.push_back(std::move(reply)); });
+  });
   const auto client = make_cluster_client(server_->address(), 50ms);
   const auto late = client->heartbeat({});
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().code, Errc::timed_out);
   EXPECT_NE(late.error().text.find(server_->address()), std::string::npos) << late.error().text;
-  if (kept) kept(fail(Errc::unavailable, "too late"));
+  for (const UnaryReply& reply : unanswered_.with([](auto& all) { return std::exchange(all, {}); }))
+    reply(fail(Errc::unavailable, "too late"));
 }
 
 TEST_F(ClusterClientTest, FindsAServerThatCameBack) {
