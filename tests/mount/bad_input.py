@@ -60,7 +60,7 @@ def wrong_command_lines_of_the_servers_get_one_line(space):
         check_refused([program_name], r"--data|--meta|required")
         for address in ("nonsense", "127.0.0.1:99999", "127.0.0.1:-1", ":", "256.0.0.1:80"):
             extra = ["--meta", "127.0.0.1:1"] if program_name == "dfs-storage" else []
-            check_refused([program_name, "--data", space.path("x"), "--listen", address, *extra],
+            check_refused([program_name, "--data", space.path(program_name), "--listen", address, *extra],
                           re.escape(address))
 
     for option, value in (("--replicas", "0"), ("--replicas", "1000"), ("--replicas", "many"),
