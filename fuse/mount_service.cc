@@ -34,6 +34,9 @@ MountService::~MountService() {
   if (watcher_.joinable()) watcher_.join();
   session_.reset();
   engine_for_hooks_->with([](FileSystem*& engine) { engine = nullptr; });
+  // Answers that the engine still waits for come now, as errors, if the server
+  // is away: the engine's end must not wait for it.
+  if (meta_) meta_->end();
 }
 
 Result<void> MountService::connect(const MountOptions& options) {

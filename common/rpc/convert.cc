@@ -72,6 +72,7 @@ void to_proto(const Attributes& attributes, v1::Attributes& message) {
   message.set_change(attributes.change);
   message.set_data_change(attributes.data_change);
   message.set_chunk_size(attributes.chunk_size);
+  message.set_replicas(attributes.replicas);
 }
 
 Result<Attributes> from_proto(const v1::Attributes& message) {
@@ -94,6 +95,7 @@ Result<Attributes> from_proto(const v1::Attributes& message) {
   attributes.data_change = message.data_change();
   if (message.chunk_size() > kChunkSizeMax) return bad("a chunk size is over the limit");
   attributes.chunk_size = message.chunk_size();
+  attributes.replicas = TRY(convert::replicas(message.replicas()));
   return attributes;
 }
 

@@ -41,6 +41,11 @@ Result<std::uint64_t> file_size(std::uint64_t value) {
   return value;
 }
 
+Result<std::uint32_t> replicas(std::uint32_t value) {
+  if (value > 64) return bad(fmt::format("{} copies are too many", value));
+  return value;
+}
+
 Result<FileRange> range(std::uint64_t offset, std::uint64_t length) {
   if (length == 0) return bad("a range of a file is empty");
   if (offset > kFileSizeMax || length > kFileSizeMax - offset)

@@ -23,6 +23,8 @@ Result<GroupId> group(std::uint32_t value);
 Result<ChunkId> chunk(std::uint64_t value);
 Result<std::uint32_t> mode(std::uint32_t value);
 Result<std::uint64_t> file_size(std::uint64_t value);
+// Copies of a chunk; 0 has a meaning of its own.
+Result<std::uint32_t> replicas(std::uint32_t value);
 
 // Not empty, and its end is at most kFileSizeMax.
 Result<FileRange> range(std::uint64_t offset, std::uint64_t length);

@@ -421,9 +421,7 @@ Result<MetaArgs> taken(v1::ReportRequest&& message) {
 Result<MetaArgs> taken(v1::SetPolicyRequest&& message) {
   SetPolicyArgs op;
   op.inode = TRY(convert::inode(message.inode()));
-  if (message.replicas() > 64)
-    return bad(fmt::format("{} copies are too many", message.replicas()));
-  op.replicas = message.replicas();
+  op.replicas = TRY(convert::replicas(message.replicas()));
   if (message.chunk_size() > kChunkSizeMax) return bad("a chunk size is over the limit");
   op.chunk_size = message.chunk_size();
   return op;

@@ -12,6 +12,10 @@
 //   * If the server does not know the session any more (its time ran out), a
 //     new one is made. Mutations that had been sent then fail with
 //     `session_lost`: whether they happened is unknown. All else is sent again.
+//   * A mutation whose caller was interrupted in call_through() stays: it keeps
+//     its place in the order and its sequence, is repeated as others are, and
+//     its answer goes to `late` on a thread that does nothing else. Only when
+//     16,384 such answers are still to come is a caller not let go.
 //   * A server of another version or cluster ends the session for good: every
 //     call fails with that error.
 //   * With a `held` hook, releases that were unanswered when it was asked are
@@ -67,6 +71,16 @@ class MetaSession : public MetaClient {
   //   wrong_version, wrong_cluster   the sentence names both sides'
   //   invalid        the address is none
   static Result<std::unique_ptr<MetaSession>> connect(Options options, Clock& clock);
+
+  // Ends the session as end() does.
+  ~MetaSession() override = default;
+
+  // Ends the session in order: sends what was posted and says goodbye, so that
+  // the server forgets the session at once; gives that up after 500 ms, or if
+  // the server is away. Whatever is unanswered then fails with `session_lost`,
+  // late answers included: all have been handed over when it returns. Later
+  // calls fail likewise. Idempotent; one thread, and no hook or late callback.
+  virtual void end() = 0;
 
   // The id of the cluster that answered.
   virtual const std::string& cluster() const = 0;

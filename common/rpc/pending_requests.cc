@@ -53,6 +53,14 @@ PendingRequest::PendingRequest(const MetaArgs& args, const Caller& caller)
   request.SerializeToString(&encoded);
 }
 
+Result<MetaResult> PendingRequest::take_answer() {
+  if (failure) return fail(std::move(*failure));
+  Result<MetaResult> answer = from_proto(std::move(response));
+  if (!answer && answer.error().code == Errc::interrupted)
+    return fail(Errc::bad_message, "the metadata server says that the call was interrupted");
+  return answer;
+}
+
 void PendingRequests::add(PendingRequestPtr request) {
   request->id = next_id_++;
   append_number(request->encoded, kRequestId, request->id);

@@ -1,5 +1,5 @@
 // The requests of a MetaSession that have no answer yet, and what of them
-// goes into the next frame. For meta_session.cc only.
+// goes into the next frame. For meta_session*.cc only.
 //
 // Invariants:
 //   a sequence is given to a mutation when it is first sent, counting from 1;
@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,6 +29,9 @@
 
 namespace dfs {
 
+// Who takes an answer after the caller has gone.
+using LateTaker = std::function<void(Result<MetaResult>)>;
+
 struct PendingRequest {
   // Encodes `args`. Gets its id when it is added.
   PendingRequest(const MetaArgs& args, const Caller& caller);
@@ -37,6 +41,7 @@ struct PendingRequest {
   const bool is_release;
   bool posted = false;         // nobody waits for it
   bool abandoned = false;      // whoever waited has gone
+  LateTaker late;              // whoever waited has gone, but this takes the answer
   bool release_is_stale = false;
   bool sent = false;           // on some connection, at some time
   bool queued = false;         // to be sent, or sent again
@@ -48,19 +53,24 @@ struct PendingRequest {
   v1::Response response;
   std::optional<Error> failure;  // instead of `response`
   std::atomic<bool> finished{false};
+
+  // The answer as callers see it, once. Never `interrupted`, which only the
+  // caller's own side says.
+  Result<MetaResult> take_answer();
 };
 using PendingRequestPtr = std::shared_ptr<PendingRequest>;
 
 class PendingRequests {
  public:
   std::size_t size() const { return unanswered_.size(); }
+  bool holds(const PendingRequest& request) const { return unanswered_.contains(request.id); }
 
   void add(PendingRequestPtr request);
   // Fills `frame` with what is queued, as much as one frame holds.
   bool next_frame(grpc::ByteBuffer& frame);
   // Removes and returns the request that an answer is for; null if there is none.
   PendingRequestPtr take(std::uint64_t id);
-  // Nobody waits for it any more. Forgets it if it was never sent.
+  // Nobody waits for it any more; it is in here. Forgets it if it was never sent.
   void abandon(const PendingRequestPtr& request);
 
   // The releases here are covered by what the next greeting lists as held.

@@ -203,6 +203,12 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
       submission.sink = shared_from_this();
       core_.submit(std::move(submission));
     }
+    if (frame.goodbye()) {
+      core_.run(make_goodbye_job(session_->first, session_->second, [self = shared_from_this()] {
+        self->peer_->close({Errc::ok, {}});
+      }));
+      return Reading::pause;
+    }
     if (outstanding < options_.outstanding_max || !still_too_many()) return Reading::go_on;
     paused_.store(true);
     // Answers may have gone out since; whoever sees `paused_` first resumes.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/base/log.h"
+#include "server/meta/sessions/session_jobs.h"
 
 namespace dfs {
 namespace {
@@ -14,7 +15,6 @@ using namespace std::chrono_literals;
 
 constexpr auto kSliceTime = 3ms;
 constexpr std::size_t kOrphansPerSlice = 256;
-constexpr std::size_t kReplyRowsPerSlice = 4'096;
 // After a slice whose batch was refused (a full disk), orphans wait this long.
 constexpr auto kRetryDelay = 1s;
 
@@ -52,13 +52,8 @@ class HousekeepingJob final : public CoreJob {
     const std::optional<SessionId> id = state.sessions.next_to_end();
     if (!id) return {};
     ending_ = true;
-    const auto rows = TRY(state.txn.rows<tables::Replies>(
-        {*id, Sequence{}}, {SessionId{id->value() + 1}, Sequence{}}, kReplyRowsPerSlice));
-    for (const auto& row : rows) state.txn.erase<tables::Replies>(row.key);
-    const bool all_released = state.sessions.release_some(*id);
-    if (!all_released || rows.size() == kReplyRowsPerSlice) return {};
-    state.txn.erase<tables::Sessions>(*id);
-    ended_ = id;
+    const SessionEnd end = TRY(end_some_of_session(state, *id));
+    if (end == SessionEnd::done) ended_ = id;
     return {};
   }
 

@@ -137,6 +137,7 @@ ClusterStatusResult RequestRunner::cluster_status() const {
   status.started = state_.started;
   status.group_table = state_.cluster.current();
   for (const auto& [id, session] : state_.sessions.all()) {
+    if (session->ending) continue;
     status.sessions.push_back({id, session->record.program, session->record.host,
                                session->record.place, session->record.process,
                                session->held.size(), session->record.since,

@@ -32,7 +32,10 @@ Attributes attributes_of(InodeId inode, const InodeRecord& record) {
   attributes.generation = record.generation;
   attributes.change = record.change;
   attributes.data_change = record.data_change;
+  // A regular file's record names the policy that holds for it, inherited or
+  // not: create and set_policy write it there.
   attributes.chunk_size = record.is_regular() ? record.chunk_size : 0;
+  attributes.replicas = record.is_regular() ? record.replicas : 0;
   return attributes;
 }
 

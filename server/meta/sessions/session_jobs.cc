@@ -113,7 +113,48 @@ class DisconnectJob final : public CoreJob {
   const Epoch epoch_;
 };
 
+class GoodbyeJob final : public CoreJob {
+ public:
+  GoodbyeJob(SessionId session, Epoch epoch, std::function<void()> done)
+      : session_(session), epoch_(epoch), done_(std::move(done)) {}
+
+  Result<void> change(CoreState& state) override {
+    if (!state.sessions.end(session_, epoch_)) return {};
+    end_ = TRY(end_some_of_session(state, session_));
+    return {};
+  }
+
+  void finish(CoreState* state, Result<void> committed) override {
+    if (state != nullptr && committed && end_ == SessionEnd::done) {
+      log_info("sessions", "session {} has said goodbye", session_.value());
+      state->sessions.remove(session_);
+    }
+    done_();
+  }
+
+ private:
+  const SessionId session_;
+  const Epoch epoch_;
+  const std::function<void()> done_;
+  SessionEnd end_ = SessionEnd::more;
+};
+
 }  // namespace
+
+Result<SessionEnd> end_some_of_session(CoreState& state, SessionId session) {
+  const auto rows = TRY(state.txn.rows<tables::Replies>(
+      {session, Sequence{}}, {SessionId{session.value() + 1}, Sequence{}}, kReplyRowsAtOnce));
+  for (const auto& row : rows) state.txn.erase<tables::Replies>(row.key);
+  const bool all_released = state.sessions.release_some(session);
+  if (!all_released || rows.size() == kReplyRowsAtOnce) return SessionEnd::more;
+  state.txn.erase<tables::Sessions>(session);
+  return SessionEnd::done;
+}
+
+std::unique_ptr<CoreJob> make_goodbye_job(SessionId session, Epoch epoch,
+                                          std::function<void()> done) {
+  return std::make_unique<GoodbyeJob>(session, epoch, std::move(done));
+}
 
 std::unique_ptr<CoreJob> make_hello_job(HelloArgs args, std::shared_ptr<ReplySink> sink,
                                         WelcomeReply reply) {

@@ -8,6 +8,7 @@
 
 #include "common/rpc/types.h"
 #include "server/meta/core/core_job.h"
+#include "server/meta/core/core_state.h"
 #include "server/meta/core/reply_sink.h"
 
 namespace dfs {
@@ -43,5 +44,17 @@ std::unique_ptr<CoreJob> make_hello_job(HelloArgs args, std::shared_ptr<ReplySin
 
 // The stream over which `session` came in `epoch` is gone.
 std::unique_ptr<CoreJob> make_disconnect_job(SessionId session, Epoch epoch);
+
+// `session` has said goodbye over its stream of `epoch`: releases what it
+// holds and forgets it with its replies. What is too much for one batch is
+// left to the housekeeping; nobody sees the session meanwhile. `done` is
+// called in the core when nothing more will be said to the stream.
+std::unique_ptr<CoreJob> make_goodbye_job(SessionId session, Epoch epoch,
+                                          std::function<void()> done);
+
+// For the change() of a job: a bounded part of ending `session`, which is
+// ending in the table. `done`: once that is committed, state.sessions.remove().
+enum class SessionEnd { more, done };
+Result<SessionEnd> end_some_of_session(CoreState& state, SessionId session);
 
 }  // namespace dfs

@@ -70,6 +70,14 @@ void SessionTable::disconnect(SessionId id, Epoch epoch) {
   found->second->away_since = clock_.now();
 }
 
+bool SessionTable::end(SessionId id, Epoch epoch) {
+  Session* session = find(id);
+  if (session == nullptr || session->record.epoch != epoch) return false;
+  disconnect(id, epoch);
+  session->ending = true;
+  return true;
+}
+
 Session* SessionTable::find(SessionId id) {
   const auto found = sessions_.find(id);
   return found == sessions_.end() || found->second->ending ? nullptr : found->second.get();

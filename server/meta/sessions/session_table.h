@@ -64,6 +64,11 @@ class SessionTable final : public HeldInodes {
   // Its stream is gone. Nothing happens if it goes on over another one.
   void disconnect(SessionId id, Epoch epoch);
 
+  // It has said goodbye over the stream of `epoch`: it is ending, as if it had
+  // been away for too long. False, and nothing happens, if it goes on over
+  // another stream or is not there.
+  bool end(SessionId id, Epoch epoch);
+
   // Null if there is none, or if it is ending.
   Session* find(SessionId id);
   // One that has been away for too long or is ending, if any.

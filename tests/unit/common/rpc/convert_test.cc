@@ -31,6 +31,7 @@ Attributes some_attributes(std::uint64_t inode) {
   attributes.change = 12;
   attributes.data_change = 13;
   attributes.chunk_size = kChunkSizeDefault;
+  attributes.replicas = 14;
   return attributes;
 }
 
@@ -285,6 +286,9 @@ TEST(Convert, RefusesAnswersThatBreakTheRules) {
     return !back && back.error().code == Errc::bad_message;
   };
   EXPECT_TRUE(refused(AttributesResult{}));
+  Attributes too_many_copies = some_attributes(1);
+  too_many_copies.replicas = 65;
+  EXPECT_TRUE(refused(AttributesResult{too_many_copies}));
   EXPECT_TRUE(refused(ExtentsResult{{{0, 10, kChunk, 0}, {9, 1, kChunk, 0}}, true, 0}));
   EXPECT_TRUE(refused(ReadDirResult{{{"", some_attributes(1), 1}}, true, InodeId{1}}));
   EXPECT_TRUE(refused(AllocateResult{{{ChunkId{GroupId{1}, ChunkId::kSerialMax}, 2, "", 0}}}));

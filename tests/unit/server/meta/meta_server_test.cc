@@ -81,6 +81,21 @@ TEST_F(MetaServerTest, ASessionGoesOnOverARestartWithEverythingInPlace) {
   EXPECT_EQ(session->session(), before);
 }
 
+TEST_F(MetaServerTest, ASessionThatEndsIsForgottenAtOnce) {
+  start();
+  const auto watcher = connect();
+  auto session = connect();
+  ASSERT_NE(watcher, nullptr);
+  ASSERT_NE(session, nullptr);
+  ASSERT_TRUE(call<OpenResult>(*session,
+                               CreateArgs{.parent = kRootInode, .name = "a", .open = true}));
+  session.reset();
+  const auto status = call<ClusterStatusResult>(*watcher, ClusterStatusArgs{});
+  ASSERT_TRUE(status) << status.error().to_string();
+  ASSERT_EQ(status->sessions.size(), 1u);
+  EXPECT_EQ(status->sessions[0].session, watcher->session());
+}
+
 TEST_F(MetaServerTest, ManyCallersShareAServer) {
   start();
   const auto session = connect();

@@ -173,6 +173,11 @@ class CoreTest : public ::testing::Test {
   void disconnect(const Client& client) {
     core->run(make_disconnect_job(client.welcome.session, client.welcome.epoch));
   }
+  void say_goodbye(const Client& client) {
+    bool done = false;
+    core->run(make_goodbye_job(client.welcome.session, client.welcome.epoch, [&] { done = true; }));
+    EXPECT_TRUE(done);
+  }
 
   CoreRequest request(Client& client, MetaArgs args) {
     CoreRequest made{.id = client.next_id++, .sequence = {}, .caller = {}, .args = std::move(args)};

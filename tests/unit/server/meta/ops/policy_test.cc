@@ -46,6 +46,19 @@ TEST_F(PolicyTest, OfAFileIsItsOwnAndZeroMeansInheritedNow) {
   expect(f, 2, 4 * MiB);
 }
 
+TEST_F(PolicyTest, OfAFileIsShownInItsAttributes) {
+  must<AttributesResult>(SetPolicyArgs{a_, 2, 0});
+  const InodeId f = file(b_, "f");
+  EXPECT_EQ(stat(f).replicas, 2u);
+  EXPECT_EQ(stat(f).chunk_size, 1 * MiB);
+  EXPECT_EQ(must(LookupArgs{b_, "f"}).attributes.replicas, 2u);
+  EXPECT_EQ(must<OpenResult>(OpenArgs{f, false}).attributes.replicas, 2u);
+  EXPECT_EQ(must<AttributesResult>(SetPolicyArgs{f, 1, 0}).attributes.replicas, 1u);
+  EXPECT_EQ(must<AttributesResult>(SetPolicyArgs{f, 0, 0}).attributes.replicas, 2u);
+  EXPECT_EQ(stat(file(kRootInode, "g")).replicas, 3u) << "the default";
+  EXPECT_EQ(stat(a_).replicas, 0u) << "a directory has no copies";
+}
+
 TEST_F(PolicyTest, OfAnOrphanInARemovedDirectoryIsTheDefault) {
   const InodeId f = file(b_, "f");
   (*txn_.edit<tables::Inodes>(f))->replicas = 0;

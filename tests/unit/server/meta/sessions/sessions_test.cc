@@ -97,6 +97,67 @@ TEST_F(Sessions, ALateDisconnectOfAFormerStreamChangesNothing) {
   EXPECT_EQ(stat(client, kRootInode), Errc::ok);
 }
 
+TEST_F(Sessions, ThatSayGoodbyeAreForgottenAtOnce) {
+  Client other = connect();
+  Client client = connect();
+  const InodeId inode = make_open_file(client, "a").inode;
+  EXPECT_EQ(unlink(client, "a"), Errc::ok);
+  EXPECT_EQ(stat(other, inode), Errc::ok);
+  say_goodbye(client);
+  const auto status = get<ClusterStatusResult>(other, ClusterStatusArgs{});
+  ASSERT_EQ(status.sessions.size(), 1u);
+  EXPECT_EQ(status.sessions[0].session, other.welcome.session);
+  std::string row;
+  raw_key<tables::Replies>(row, {client.welcome.session, Sequence{1}});
+  EXPECT_FALSE(store.get(row).value()) << "its replies are gone";
+  raw_key<tables::Sessions>(row, client.welcome.session);
+  EXPECT_FALSE(store.get(row).value());
+  tick();
+  EXPECT_EQ(stat(other, inode), Errc::stale) << "it holds nothing any more";
+  disconnect(client);
+  EXPECT_EQ(error_of(call(client, GetAttrArgs{kRootInode})), Errc::session_lost);
+  reconnect(client);
+  EXPECT_FALSE(client.welcome.resumed);
+}
+
+TEST_F(Sessions, ThatSayGoodbyeHoldingMuchAreNotSeenWhileTheyEnd) {
+  Client other = connect();
+  Client client = connect();
+  for (int i = 0; i < 5'000; ++i) {
+    const std::string name = std::to_string(i);
+    make_open_file(client, name);
+    client.answered = client.next_sequence - 1;
+  }
+  say_goodbye(client);
+  EXPECT_EQ(get<ClusterStatusResult>(other, ClusterStatusArgs{}).sessions.size(), 1u);
+  std::string row;
+  raw_key<tables::Sessions>(row, client.welcome.session);
+  EXPECT_TRUE(store.get(row).value()) << "the rest is for the housekeeping";
+  tick();
+  EXPECT_FALSE(store.get(row).value());
+}
+
+TEST_F(Sessions, AGoodbyeThatCannotBeWrittenIsCarriedOutLater) {
+  Client client = connect();
+  make_open_file(client, "a");
+  log->refuse_next(Errc::no_space);
+  say_goodbye(client);
+  std::string row;
+  raw_key<tables::Sessions>(row, client.welcome.session);
+  EXPECT_TRUE(store.get(row).value());
+  tick();
+  EXPECT_FALSE(store.get(row).value());
+}
+
+TEST_F(Sessions, AGoodbyeOfAFormerStreamChangesNothing) {
+  Client client = connect();
+  const Client former = client;
+  reconnect(client);
+  say_goodbye(former);
+  tick();
+  EXPECT_EQ(stat(client, kRootInode), Errc::ok);
+}
+
 TEST_F(Sessions, MayHoldOnlySoManyFilesOpen) {
   config.held_max = 2;
   restart();

@@ -1,0 +1,279 @@
+// The connection of a session: greeting, frames both ways, and going on after
+// a loss.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/base/process.h"
+#include "common/rpc/channels.h"
+#include "common/rpc/convert.h"
+#include "common/rpc/frame.h"
+#include "common/rpc/grpc_meta_session.h"
+#include "common/rpc/protocol.h"
+
+namespace dfs {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr const char* kMethod = "/dfs.v1.MetaService/Session";
+// A server that takes a connection and does not welcome us within this is
+// taken for one that does not answer.
+constexpr milliseconds kGreetingTimeout{5'000};
+
+bool is_final(Errc code) {
+  return code == Errc::wrong_version || code == Errc::wrong_cluster || code == Errc::bad_message;
+}
+
+}  // namespace
+
+// --- connecting ----------------------------------------------------------------------
+
+void GrpcMetaSession::dial() {
+  hello_ = make_hello();
+  failure_is_known_ = false;
+  greeting_deadline_ = clock_.now() + kGreetingTimeout;
+  const std::lock_guard lock(mutex_);
+  link_ = Link::greeting;
+  hello_due_ = true;
+  stream_ = StreamClient::open(loop_, make_channel(dial_target(options_.address)), kMethod, *this);
+}
+
+grpc::ByteBuffer GrpcMetaSession::make_hello() {
+  v1::ClientFrame frame;
+  v1::Hello& hello = *frame.mutable_hello();
+  hello.set_protocol_version(kProtocolVersion);
+  hello.set_cluster(cluster_.empty() ? options_.cluster : cluster_);
+  hello.set_program(options_.program);
+  hello.set_host(options_.host.empty() ? host_name() : options_.host);
+  hello.set_place(options_.place);
+  hello.set_process(static_cast<std::uint64_t>(::getpid()));
+  std::function<std::vector<InodeId>()> held;
+  {
+    const std::lock_guard lock(mutex_);
+    hello.set_session(session_.value());
+    hello.set_session_epoch(session_epoch_.value());
+    if (session_ != SessionId{} && options_.held) {
+      held = options_.held;
+      pending_.mark_releases_stale();
+    }
+  }
+  if (held)
+    for (const InodeId inode : held()) hello.add_held(inode.value());
+  return serialize_message(frame);
+}
+
+bool GrpcMetaSession::next_message(grpc::ByteBuffer& message) {
+  const std::lock_guard lock(mutex_);
+  if (link_ == Link::greeting && hello_due_) {
+    hello_due_ = false;
+    message = hello_;
+    return true;
+  }
+  if (link_ != Link::up || goodbye_ == Goodbye::said) return false;
+  if (!pending_.next_frame(message)) {
+    if (goodbye_ != Goodbye::due) return false;
+    goodbye_ = Goodbye::said;
+    v1::ClientFrame last;
+    last.set_goodbye(true);
+    message = serialize_message(last);
+  }
+  last_sent_ = clock_.now();
+  return true;
+}
+
+void GrpcMetaSession::on_tick(SteadyTime) {
+  const SteadyTime now = clock_.now();
+  std::unique_lock lock(mutex_);
+  if (ended_) return;
+  const Link link = link_;
+  const bool silent = now - last_sent_ >= options_.keep_alive_interval;
+  if (silent) last_sent_ = now;
+  lock.unlock();
+  if (link == Link::down && now >= next_dial_) dial();
+  if (link == Link::greeting && now >= greeting_deadline_)
+    break_off({Errc::timed_out, "the connection stands, but no answer comes"});
+  if (link == Link::up && silent) post(KeepAliveArgs{});
+}
+
+// Ends the stream, remembering why; on_end() follows.
+void GrpcMetaSession::break_off(Error why) {
+  std::shared_ptr<StreamClient> stream;
+  {
+    const std::lock_guard lock(mutex_);
+    last_failure_ = std::move(why);
+    stream = stream_;
+  }
+  failure_is_known_ = true;
+  if (stream != nullptr) stream->cancel();
+}
+
+void GrpcMetaSession::on_end(Error why) {
+  if (is_final(why.code) && !failure_is_known_)
+    end_for_good({why.code, fmt::format("the metadata server at {} refuses: {}", options_.address,
+                                        why.text)});
+  bool was_up = false;
+  Error reason;
+  {
+    const std::lock_guard lock(mutex_);
+    was_up = link_ == Link::up;
+    link_ = Link::down;
+    stream_.reset();
+    if (!failure_is_known_) last_failure_ = std::move(why);
+    reason = last_failure_;
+  }
+  next_dial_ = clock_.now() + pause_;
+  pause_ = std::min(pause_ * 2, kPauseMost);
+  failed_attempts_.fetch_add(1);
+  if (was_up && !closing_)
+    log_warn("rpc", "lost the metadata server at {}, trying again: {}", options_.address,
+             reason.to_string());
+  if (closing_) settle_the_rest();
+}
+
+void GrpcMetaSession::end_for_good(Error why) {
+  std::vector<PendingRequestPtr> all;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return;
+    ended_ = why;
+    all = pending_.take_all();
+    unanswered_.store(0);
+  }
+  log_error("rpc", "the session has ended: {}", why.to_string());
+  fail_all(all, why);
+  over_.store(true);
+}
+
+// --- what the server says ------------------------------------------------------------
+
+void GrpcMetaSession::on_message(grpc::ByteBuffer message) {
+  frame_.Clear();
+  if (const auto parsed = parse_message(message, frame_); !parsed) return break_off(parsed.error());
+  if (frame_.has_error()) return take_error(frame_.error());
+  if (frame_.has_welcome()) take_welcome(std::move(*frame_.mutable_welcome()));
+  for (v1::Response& response : *frame_.mutable_responses()) take_response(std::move(response));
+  if (frame_.has_group_table()) take_group_table(frame_.group_table());
+}
+
+void GrpcMetaSession::take_error(const v1::Error& message) {
+  Error error = from_proto(message);
+  if (is_final(error.code))
+    end_for_good({error.code, fmt::format("the metadata server at {} refuses: {}",
+                                          options_.address, error.text)});
+  break_off(std::move(error));
+}
+
+void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
+  const std::string& expected = cluster_.empty() ? options_.cluster : cluster_;
+  if (welcome.cluster().empty() || welcome.session() == 0 ||
+      (welcome.chunk_size() == 0 || welcome.chunk_size() > kChunkSizeMax))
+    return break_off({Errc::bad_message, "the welcome lacks the cluster, session or chunk size"});
+  if (!expected.empty() && welcome.cluster() != expected) {
+    Error error{Errc::wrong_cluster,
+                fmt::format("the metadata server at {} belongs to cluster {}, not to {}",
+                            options_.address, welcome.cluster(), expected)};
+    end_for_good(error);
+    return break_off(std::move(error));
+  }
+  if (welcome.has_group_table()) take_group_table(welcome.group_table());
+
+  PendingRequests::Restart restart;
+  std::function<void(SessionId)> on_new_session;
+  std::shared_ptr<StreamClient> stream;
+  const SessionId session{welcome.session()};
+  {
+    const std::lock_guard lock(mutex_);
+    if (link_ != Link::greeting) return;
+    if (cluster_.empty()) cluster_ = std::move(*welcome.mutable_cluster());
+    const bool had_session = session_ != SessionId{};
+    if (had_session && welcome.resumed() && session == session_) {
+      restart.stale = pending_.resume();
+    } else {
+      restart = pending_.restart();
+      if (had_session) on_new_session = options_.on_new_session;
+    }
+    unanswered_.store(pending_.size());
+    session_ = session;
+    session_epoch_ = Epoch{welcome.session_epoch()};
+    chunk_size_ = welcome.chunk_size();
+    link_ = Link::up;
+    last_sent_ = clock_.now();
+    stream = stream_;
+  }
+  pause_ = kPauseLeast;
+  fail_all(restart.in_doubt, {Errc::session_lost, "the metadata server forgot this session; "
+                                                  "whether the operation happened is unknown"});
+  for (const PendingRequestPtr& request : restart.stale) {
+    request->response.mutable_empty();
+    finish(request);
+  }
+  log_debug("rpc", "session {} with the metadata server at {}", session.value(), options_.address);
+  if (on_new_session) on_new_session(session);
+  welcomed_.store(true);
+  stream->poke();
+}
+
+void GrpcMetaSession::take_response(v1::Response&& response) {
+  PendingRequestPtr request;
+  {
+    const std::lock_guard lock(mutex_);
+    request = pending_.take(response.id());
+    unanswered_.store(pending_.size(), std::memory_order_relaxed);
+  }
+  if (request == nullptr) {
+    log_warn("rpc", "the metadata server at {} answers a request that was not made",
+             options_.address);
+    return;
+  }
+  request->response.Swap(&response);
+  if (request->posted || request->abandoned) finish_unattended(*request);
+  finish(request);
+}
+
+// `request` has its answer and is not pending any more, so that nobody can
+// leave it now.
+void GrpcMetaSession::finish(const PendingRequestPtr& request) {
+  const bool is_late = request->late != nullptr;
+  request->finished.store(true, std::memory_order_release);
+  if (is_late) late_.hand_over(request);
+}
+
+// Nobody waits for this answer.
+void GrpcMetaSession::finish_unattended(const PendingRequest& request) {
+  v1::Response response = request.response;
+  const Result<MetaResult> result = from_proto(std::move(response));
+  if (!result && request.posted)
+    log_debug("rpc", "a request that nobody waits for failed: {}", result.error().to_string());
+  if (!result || !request.opens) return;
+  const auto* opened = std::get_if<OpenResult>(&*result);
+  if (opened != nullptr) post(ReleaseArgs{opened->attributes.inode, 1});
+}
+
+void GrpcMetaSession::take_group_table(const v1::GroupTable& message) {
+  Result<GroupTable> table = from_proto(message);
+  if (!table) {
+    log_error("rpc", "the metadata server at {} sends a broken group table: {}", options_.address,
+              table.error().to_string());
+    return;
+  }
+  auto snapshot = std::make_shared<const GroupTable>(std::move(*table));
+  {
+    const std::lock_guard lock(mutex_);
+    if (snapshot->version < group_table_->version) return;
+    group_table_ = snapshot;
+  }
+  if (options_.on_group_table) options_.on_group_table(snapshot);
+}
+
+void GrpcMetaSession::fail_all(const std::vector<PendingRequestPtr>& requests, const Error& why) {
+  for (const PendingRequestPtr& request : requests) {
+    request->failure = why;
+    finish(request);
+  }
+}
+
+}  // namespace dfs

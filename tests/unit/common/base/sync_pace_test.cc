@@ -1,0 +1,39 @@
+#include "common/base/sync_pace.h"
+
+#include <gtest/gtest.h>
+
+namespace dfs {
+namespace {
+
+using namespace std::chrono_literals;
+
+void took(SyncPace& pace, int times, std::chrono::nanoseconds time) {
+  for (int i = 0; i < times; ++i) pace.took(time);
+}
+
+TEST(SyncPace, TrustsNoDiskItHasNotMeasured) {
+  const SyncPace pace;
+  EXPECT_FALSE(pace.is_quick());
+}
+
+TEST(SyncPace, CallsADiskQuickAfterSomeQuickSyncs) {
+  SyncPace pace;
+  took(pace, 20, 150us);
+  EXPECT_TRUE(pace.is_quick());
+}
+
+TEST(SyncPace, NoticesTheFirstSlowSync) {
+  SyncPace pace;
+  took(pace, 100, 150us);
+  pace.took(10ms);
+  EXPECT_FALSE(pace.is_quick());
+}
+
+TEST(SyncPace, NeverCallsASlowDiskQuick) {
+  SyncPace pace;
+  took(pace, 1000, 2ms);
+  EXPECT_FALSE(pace.is_quick());
+}
+
+}  // namespace
+}  // namespace dfs
