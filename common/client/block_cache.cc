@@ -12,6 +12,9 @@ constexpr std::uint32_t kLongRun = 256 * KiB;
 // Small chunks are packed at this distance: it bounds the size of the index.
 constexpr std::uint32_t kAlignment = 4 * KiB;
 
+// A cache of fewer slabs is too small to be divided.
+constexpr std::size_t kSlabsToDivide = 48;
+
 std::uint32_t blocks_in(std::uint32_t length) { return (length + kBlockSize - 1) / kBlockSize; }
 
 }  // namespace
@@ -23,7 +26,8 @@ Fetch::~Fetch() {
 BlockCache::BlockCache(std::size_t bytes_max)
     : slab_count_(std::max<std::size_t>(2, bytes_max / kSlab)),
       region_(slab_count_ * kSlab),
-      slabs_(std::make_unique<Slab[]>(slab_count_)) {}
+      slabs_(std::make_unique<Slab[]>(slab_count_)),
+      runs_max_(slab_count_ < kSlabsToDivide ? slab_count_ : slab_count_ / 3) {}
 
 BlockCache::Found BlockCache::find(ChunkId chunk, std::uint32_t block, std::uint32_t least) {
   const Key key{chunk, block};
@@ -89,7 +93,7 @@ bool BlockCache::place(Fetch& fetch) {
   std::uint32_t& filling = length >= kLongRun ? filling_runs_ : filling_small_;
   if (filling == kNoSlab || slabs_[filling].used + needed > kSlab) {
     filling = kNoSlab;
-    filling = empty_slab_locked();
+    filling = length >= kLongRun ? slab_for_runs_locked() : empty_slab_locked();
     if (filling == kNoSlab) return false;
   }
   Slab& slab = slabs_[filling];
@@ -106,11 +110,26 @@ bool BlockCache::place(Fetch& fetch) {
   return true;
 }
 
+std::uint32_t BlockCache::slab_for_runs_locked() {
+  for (std::size_t left = runs_.size() < runs_max_ ? 0 : runs_.size(); left > 0; --left) {
+    const std::uint32_t oldest = runs_.front();
+    runs_.pop_front();
+    runs_.push_back(oldest);
+    if (slabs_[oldest].pins.load(std::memory_order_acquire) == 0 && evict_locked(oldest)) return oldest;
+  }
+  const std::uint32_t slab = empty_slab_locked();
+  if (slab != kNoSlab && runs_max_ < slab_count_) {
+    slabs_[slab].of_runs = true;
+    runs_.push_back(slab);
+  }
+  return slab;
+}
+
 std::uint32_t BlockCache::empty_slab_locked() {
   if (never_used_ < slab_count_) return never_used_++;
   for (std::size_t look = 0; look < 2 * slab_count_; ++look) {
     hand_ = (hand_ + 1) % static_cast<std::uint32_t>(slab_count_);
-    if (hand_ == filling_runs_ || hand_ == filling_small_) continue;
+    if (hand_ == filling_runs_ || hand_ == filling_small_ || slabs_[hand_].of_runs) continue;
     Slab& slab = slabs_[hand_];
     if (slab.pins.load(std::memory_order_acquire) > 0) continue;
     if (slab.referenced.exchange(false, std::memory_order_relaxed)) continue;

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -141,7 +142,8 @@ class BlockCache {
   struct Slab {
     std::atomic<std::uint32_t> pins{0};
     std::atomic<bool> referenced{false};
-    std::uint32_t used = 0;       // with keys: guarded by space_mutex_
+    std::uint32_t used = 0;       // with the rest: guarded by space_mutex_
+    bool of_runs = false;
     std::vector<Key> keys;
   };
   static constexpr std::size_t kShards = 16;
@@ -150,6 +152,7 @@ class BlockCache {
   Shard& shard_of(const Key& key) { return shards_[KeyHash{}(key) >> 8 & (kShards - 1)]; }
   std::uint32_t enter(const FetchPtr& fetch);
   bool place(Fetch& fetch);
+  std::uint32_t slab_for_runs_locked();
   std::uint32_t empty_slab_locked();
   bool evict_locked(std::uint32_t slab);
 
@@ -161,6 +164,12 @@ class BlockCache {
   std::mutex space_mutex_;                  // taken before a shard's, never after
   std::uint32_t filling_runs_ = kNoSlab;    // the slab that takes long runs
   std::uint32_t filling_small_ = kNoSlab;   // and the one for the rest
+  // Slabs of long runs, the oldest first. What streams by is used once, so it
+  // goes round in a part of the cache: it pushes out nothing that is read at
+  // random, and touches no more memory than it needs (a page that is touched
+  // for the first time costs more than the bytes that go into it).
+  const std::size_t runs_max_;
+  std::deque<std::uint32_t> runs_;
   std::uint32_t hand_ = 0;
   std::uint32_t never_used_ = 0;
 };

@@ -78,6 +78,24 @@ TEST(BlockCache, StaysWithinItsMemoryAndForgetsTheOldest) {
   EXPECT_TRUE(cache.find(ChunkId{GroupId{1}, 100}, 0, 1).ready);
 }
 
+TEST(BlockCache, KeepsWhatIsReadAtRandomWhileALongFileStreamsBy) {
+  BlockCache cache(96 * MiB);
+  const ChunkId random{GroupId{2}, 1};
+  for (std::uint32_t block = 0; block < 80; block += 2) {
+    const FetchPtr fetch = cache.claim(random, block * kBlockSize, kBlockSize);
+    ASSERT_NE(fetch, nullptr);
+    cache.complete(fetch, {});
+  }
+  for (std::uint64_t serial = 1; serial <= 1000; ++serial) {
+    const FetchPtr run = cache.claim(ChunkId{GroupId{1}, serial}, 0, 1 * MiB);
+    ASSERT_NE(run, nullptr) << "of chunk " << serial;
+    cache.complete(run, {});
+    EXPECT_TRUE(cache.find(ChunkId{GroupId{1}, serial}, 0, kBlockSize).ready);
+  }
+  for (std::uint32_t block = 0; block < 80; block += 2)
+    EXPECT_TRUE(cache.find(random, block, kBlockSize).ready) << "block " << block;
+}
+
 TEST(BlockCache, NeverReusesMemoryThatSomebodyHolds) {
   BlockCache cache(4 * MiB);
   std::vector<BlockCache::Hold> holds;
