@@ -134,6 +134,10 @@ const std::vector<Option>& known_options() {
          o.session.threads_min = std::min(o.session.threads_min, o.session.threads_max);
          return {};
        }},
+      flag("local_reads", "read the files of a storage server on this machine; the default",
+           [](auto& o) { o.local_reads = true; }),
+      flag("no_local_reads", "have it send everything",
+           [](auto& o) { o.local_reads = false; }),
       flag("async_dio", "direct I/O in parallel, but signals cannot end it",
            [](auto& o) { o.session.features.asynchronous_direct_io = true; }),
       {"log_file", "FILE", "instead of stderr or /var/log/dfs-mount.log",
@@ -242,6 +246,7 @@ Result<void> apply_config_file(MountOptions& options, const std::filesystem::pat
   TRY(file.read_size("cache_size", read_cache, 1, 1 * TiB));
   client.read_cache_bytes = read_cache;
   fit_read_ahead(client);
+  TRY(file.read("local_reads", options.local_reads));
   TRY(file.read_size("readahead", session.read_ahead_bytes, 0, 1 * GiB));
 
   TRY(file.read("attr_timeout_ms", session.attribute_timeout, milliseconds{0}, kTimeoutMax));

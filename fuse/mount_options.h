@@ -27,6 +27,7 @@ struct MountOptions {
   bool allow_other;     // the default: if root mounts
   SessionConfig session;
   ClientConfig client;
+  bool local_reads = true;  // see common/rpc/local_reader.h
 
   // In the foreground; otherwise dfs-mount returns when the mount answers.
   bool foreground = false;

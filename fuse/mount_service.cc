@@ -52,6 +52,9 @@ Result<void> MountService::connect(const MountOptions& options) {
 
   StorageClientOptions storage;
   storage.cluster = meta_->cluster();
+  if (options.local_reads) {
+    storage.local_reader = std::make_shared<LocalReader>(LocalReader::Options{});
+  }
   MetaSession& meta = *meta_;
   storage_ = GrpcStoragePool::create(
       std::move(storage), [&meta] { return meta.group_table(); }, clock);

@@ -5,6 +5,8 @@
 //     `window_bytes` of one connection are unacknowledged; what is beyond
 //     waits in a queue that the callers bound.
 //   * Gets are copied straight into their targets and verified there.
+//   * Large ranges of a server on this machine are read from its files where
+//     we may open them (local_reader.h), otherwise they are sent like others.
 //   * A broken connection completes everything outstanding with `unavailable`.
 //     The next call connects again, unless the last attempt failed a moment
 //     ago: then it fails at once (the pause grows from 100 ms to 1 s).
@@ -24,6 +26,7 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/rpc/local_reader.h"
 #include "common/rpc/storage_client.h"
 #include "common/rpc/types.h"
 
@@ -34,6 +37,8 @@ struct StorageClientOptions {
   std::size_t window_bytes = 16 * MiB;
   std::chrono::milliseconds progress_timeout{15'000};
   std::chrono::milliseconds connect_timeout{5'000};
+  // Reads what a server on this machine has from its files; null: never.
+  std::shared_ptr<LocalReader> local_reader = nullptr;
 };
 
 // The group table as it is now; null while none is known. Threads: any.
@@ -50,6 +55,7 @@ class GrpcStorageClient : public StorageClient {
 class GrpcStoragePool : public StoragePool {
  public:
   // Connections are made on first use and re-made when a server's address changes.
+  // Without options.local_reader nothing is read from files.
   static std::unique_ptr<GrpcStoragePool> create(StorageClientOptions options,
                                                  GroupTableSource table, Clock& clock);
 };

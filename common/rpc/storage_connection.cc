@@ -34,6 +34,7 @@ StorageConnection::StorageConnection(StorageClientOptions options, ServerInfo se
       table_(std::move(table)),
       clock_(clock),
       loop_(CompletionLoop::shared()),
+      local_reader_(options_.local_reader),
       puts_(options_.window_bytes) {}
 
 // --- calls ---------------------------------------------------------------------------
@@ -93,9 +94,14 @@ void StorageConnection::put(PutArgs args, std::function<void(Result<PutOutcome>)
 void StorageConnection::get(std::vector<GetArgs> ranges, GetCall::Done done) {
   const bool sensible = !ranges.empty() && ranges.size() <= kRangesPerGetMax;
   const auto call = std::make_shared<GetCall>(std::move(ranges), std::move(done));
-  std::shared_ptr<StreamClient> stream;
+  loop_->unattended_begins();
   std::optional<Error> refused;
   if (!sensible) refused = Error{Errc::invalid, "a get asks for no range or for too many"};
+  submit_get(call, std::move(refused));
+}
+
+void StorageConnection::submit_get(const GetCallPtr& call, std::optional<Error> refused) {
+  std::shared_ptr<StreamClient> stream;
   if (!refused) {
     const std::lock_guard lock(mutex_);
     refused = admit_locked();
@@ -107,10 +113,9 @@ void StorageConnection::get(std::vector<GetArgs> ranges, GetCall::Done done) {
     }
     stream = get_lane_.stream;
   }
-  loop_->unattended_begins();
   if (refused)
     return loop_->run_soon([self = shared_from_this(), call, why = std::move(*refused)] {
-      self->finish_get(call, why);
+      self->end_get(call, why);
     });
   if (stream != nullptr) stream->poke();
 }
@@ -158,6 +163,7 @@ bool StorageConnection::next_get(grpc::ByteBuffer& message) {
     gets_to_send_.pop_front();
     const auto found = gets_.find(id);
     if (found == gets_.end()) continue;
+    found->second->local = found->second->local && local_;
     GetQuestion question = found->second->question(id);
     question.greeting = greeting_locked(get_lane_);
     message = encode(question);
@@ -176,8 +182,12 @@ void StorageConnection::open() {
 }
 
 void StorageConnection::connect() {
-  channel_ = make_channel(
-      dial_target(server_.address, server_.machine, server_.local_socket));
+  const std::string target = dial_target(server_.address, server_.machine, server_.local_socket);
+  channel_ = make_channel(target);
+  {
+    const std::lock_guard lock(mutex_);
+    local_ = local_reader_ != nullptr && target.starts_with("unix:");
+  }
   stub_ = v1::StorageService::NewStub(channel_);
   heard_ = false;
   identifying_ = true;
@@ -262,7 +272,7 @@ void StorageConnection::break_off(Error why) {
   for (const auto& stream : streams)
     if (stream != nullptr) stream->cancel();
   for (PutCallPtr& call : puts) finish_put(std::move(call), fail(why));
-  for (const auto& [id, call] : gets) finish_get(call, why);
+  for (const auto& [id, call] : gets) end_get(call, why);
   for (const SyncCall& call : syncs) finish_sync(call, fail(why));
 }
 
@@ -297,7 +307,7 @@ void StorageConnection::settle_if_ended() {
   // Calls that came while the old connection ended.
   if (again) return connect();
   finish_lingering();
-  if (!closing_ || !lingering_.empty() || syncs_in_flight_ > 0) return;
+  if (!closing_ || !lingering_.empty() || syncs_in_flight_ > 0 || local_reads_ > 0) return;
   loop_->detach(*this);
   const std::shared_ptr<StorageConnection> self = std::move(self_);
   quiet_.store(true);
@@ -346,14 +356,52 @@ void StorageConnection::take_get(grpc::ByteBuffer message) {
     call = found->second;
     call->last_progress = clock_.now();
   }
-  if (const auto taken = call->take_part(part, decoded->payload); !taken)
-    return break_off(error(Errc::unavailable, taken.error().text));
-  if (!part.last) return;
-  {
+  auto taken = call->take_part(part, decoded->payload);
+  if (!taken) return break_off(error(Errc::unavailable, taken.error().text));
+  if (part.last) {
     const std::lock_guard lock(mutex_);
     gets_.erase(part.id);
   }
-  finish_get(call, error(Errc::io, "the answer is incomplete"));
+  if (*taken) read_local(call, *std::move(*taken));
+  if (part.last) end_get(call, error(Errc::io, "the answer is incomplete"));
+}
+
+// What the page cache has is copied at once, like bytes that came over the
+// wire; for anything else a thread waits.
+void StorageConnection::read_local(const GetCallPtr& call, GetCall::LocalPart part) {
+  ++local_reads_;
+  Result<void> done = local_reader_->read(part.read, LocalReader::Wait::no);
+  if (!done && done.error().code == Errc::again) {
+    const std::size_t range = part.range;
+    done = local_reader_->run([self = shared_from_this(), loop = loop_, call,
+                               part = std::move(part)]() mutable {
+      Result<void> result = self->local_reader_->read(part.read, LocalReader::Wait::yes);
+      loop->run_soon([self = std::move(self), call = std::move(call), range = part.range,
+                      result = std::move(result)] { self->took_local(call, range, result); });
+    });
+    if (done) return;
+    return took_local(call, range, done);
+  }
+  took_local(call, part.range, done);
+}
+
+void StorageConnection::took_local(const GetCallPtr& call, std::size_t range,
+                                   const Result<void>& result) {
+  --local_reads_;
+  if (!result) {
+    const Errc code = result.error().code;
+    // A chunk that is not there any more is one thing; files that we cannot
+    // open at all are another.
+    const bool never = code != Errc::corrupt && code != Errc::overloaded;
+    const std::lock_guard lock(mutex_);
+    if (never && std::exchange(local_, false))
+      log_info("rpc", "storage server {} sends what its files cannot be read for: {}",
+               server_.server.value(), result.error().to_string());
+  }
+  call->took_local(range, result);
+  call->last_progress = clock_.now();
+  if (call->is_over()) finish_get(call);
+  if (local_reads_ == 0) settle_if_ended();
 }
 
 void StorageConnection::start_sync(SyncCall call) {
@@ -410,9 +458,15 @@ void StorageConnection::finish_lingering() {
     loop_->run_soon([self = shared_from_this()] { self->finish_lingering(); });
 }
 
-void StorageConnection::finish_get(const GetCallPtr& call, const Error& why) {
+void StorageConnection::end_get(const GetCallPtr& call, const Error& why) {
+  call->end(why);
+  if (call->is_over()) finish_get(call);
+}
+
+void StorageConnection::finish_get(const GetCallPtr& call) {
+  if (const GetCallPtr rest = call->rest()) return submit_get(rest, std::nullopt);
   loop_->unattended_ends();
-  call->finish(why);
+  call->finish();
 }
 
 void StorageConnection::finish_sync(const SyncCall& call, Result<void> result) {
@@ -448,7 +502,7 @@ void StorageConnection::give_up_stuck(SteadyTime now) {
   const Error why = error(Errc::timed_out, "it does not go on");
   log_warn("rpc", "{}", why.text);
   for (PutCallPtr& call : puts) finish_put(std::move(call), fail(why));
-  for (const GetCallPtr& call : gets) finish_get(call, why);
+  for (const GetCallPtr& call : gets) end_get(call, why);
   break_off(error(Errc::unavailable, "the connection was given up, it did not go on"));
 }
 

@@ -78,6 +78,7 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
   };
 
   // Any thread.
+  void submit_get(const GetCallPtr& call, std::optional<Error> refused);
   Error error(Errc code, std::string_view why) const;
   std::vector<ForwardTarget> targets(const std::vector<ServerId>& servers) const;
   // Null if calls may be queued now; otherwise what they fail with.
@@ -93,12 +94,16 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
   Result<void> check_identity(const v1::IdentifyResponse& response) const;
   void take_put(grpc::ByteBuffer message);
   void take_get(grpc::ByteBuffer message);
+  void read_local(const GetCallPtr& call, GetCall::LocalPart part);
+  void took_local(const GetCallPtr& call, std::size_t range, const Result<void>& result);
   void start_sync(SyncCall call);
   void break_off(Error why);
   void lane_ended(Lane& lane, Error why);
   void settle_if_ended();
   void finish_put(PutCallPtr call, Result<PutOutcome> result);
-  void finish_get(const GetCallPtr& call, const Error& why);
+  // Nothing more comes for the call.
+  void end_get(const GetCallPtr& call, const Error& why);
+  void finish_get(const GetCallPtr& call);
   void finish_sync(const SyncCall& call, Result<void> result);
   void finish_lingering();
   void give_up_stuck(SteadyTime now);
@@ -107,13 +112,16 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
   const ServerInfo server_;
   const GroupTableSource table_;
   Clock& clock_;
+  // Before loop_ in destruction: its threads are joined while the loop stands.
   const std::shared_ptr<CompletionLoop> loop_;
+  const std::shared_ptr<LocalReader> local_reader_;
 
   std::mutex mutex_;  // of all up to the next blank line
   State state_ = State::idle;
   SteadyTime retry_at_{};
   Error last_failure_;
   bool closing_ = false;
+  bool local_ = false;  // the server is here, and nothing said that its files are not
   PutQueue puts_;
   std::map<std::uint64_t, GetCallPtr> gets_;
   std::deque<std::uint64_t> gets_to_send_;
@@ -127,6 +135,7 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
   std::unique_ptr<v1::StorageService::Stub> stub_;
   bool identifying_ = false;
   bool heard_ = false;  // something came since the connection stood
+  std::size_t local_reads_ = 0;  // under way
   std::chrono::milliseconds pause_{kPauseLeast};
   std::size_t syncs_in_flight_ = 0;
   int memory_looks_ = 0;

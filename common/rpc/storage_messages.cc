@@ -75,7 +75,22 @@ v1::GetHeader header_of(const GetPart& part) {
   header.set_whole_blocks(part.whole_blocks);
   header.set_last(part.last);
   if (part.error) to_proto(*part.error, *header.mutable_error());
+  if (part.place) {
+    v1::FilePlace& place = *header.mutable_place();
+    place.set_path(part.place->path);
+    place.set_offset(part.place->offset);
+    place.set_length(part.place->length);
+  }
   return header;
+}
+
+Result<FilePlace> place_from(const v1::FilePlace& message) {
+  TRY(convert::check_length("a file's path", message.path().size(), kTextMax));
+  if (!message.path().starts_with('/')) return bad("a file's path is not absolute");
+  if (message.length() == 0 || message.length() > kFrameBytesMax)
+    return bad("a place in a file is empty or longer than a frame may be");
+  TRY(convert::range(message.offset(), message.length()));
+  return FilePlace{message.path(), message.offset(), message.length()};
 }
 
 Result<PutOutcome> outcome_from(const v1::PutReply& message) {
@@ -195,6 +210,7 @@ grpc::ByteBuffer encode(const GetQuestion& question) {
     added.set_length(range.length);
   }
   request.set_capability(question.capability);
+  request.set_local(question.local);
   return encode_frame(request);
 }
 
@@ -216,6 +232,7 @@ Result<GetQuestion> decode_get_question(const grpc::ByteBuffer& message) {
   }
   TRY(convert::check_length("a capability", request.capability().size(), kTextMax));
   question.capability = request.capability();
+  question.local = request.local();
   return question;
 }
 
@@ -244,7 +261,12 @@ Result<DecodedGet> decode_get_part(const grpc::ByteBuffer& message) {
   part.whole_blocks = header.whole_blocks();
   part.last = header.last();
   if (header.has_error()) part.error = from_proto(header.error());
-  const std::size_t expected = size == 0 ? 0 : part.whole_blocks ? block_count(size) : 1;
+  if (header.has_place()) {
+    if (size != 0 || !part.whole_blocks) return bad("a part of an answer is both here and elsewhere");
+    part.place = TRY(place_from(header.place()));
+  }
+  const std::size_t bytes = part.place ? part.place->length : size;
+  const std::size_t expected = bytes == 0 ? 0 : part.whole_blocks ? block_count(bytes) : 1;
   if (part.checksums.size() != expected)
     return bad("a part of an answer has not the checksums that belong to its bytes");
   return decoded;

@@ -78,6 +78,15 @@ struct GetQuestion {
   std::uint64_t id = 0;
   std::vector<GetRange> ranges;
   std::string capability;
+  bool local = false;                 // ranges may be answered by a FilePlace
+};
+
+// Bytes [offset, offset + length) of a file of this machine. They are what was
+// asked for only if they match the checksums: a deletion empties the place.
+struct FilePlace {
+  std::string path;
+  std::uint64_t offset = 0;
+  std::uint32_t length = 0;
 };
 
 // Server -> client on Get: bytes [offset, offset + payload) of a range's chunk.
@@ -89,6 +98,7 @@ struct GetPart {
   bool whole_blocks = false;
   bool last = false;                  // nothing follows for this id
   std::optional<Error> error;         // this range failed; the next ones go on
+  std::optional<FilePlace> place;     // where the bytes are, instead of a payload; whole_blocks
 };
 
 // Without `owner` the payload is copied; with it, it is sent from where it is

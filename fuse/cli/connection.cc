@@ -38,6 +38,7 @@ class SessionConnection final : public Connection {
     MetaSession& meta = *connection->meta_;
     StorageClientOptions storage;
     storage.cluster = meta.cluster();
+    storage.local_reader = std::make_shared<LocalReader>(LocalReader::Options{});
     connection->storage_ = GrpcStoragePool::create(
         std::move(storage), [&meta] { return meta.group_table(); }, clock);
 

@@ -362,20 +362,44 @@ Result<std::vector<SyncPoint>> ChunkStore::sync_points(std::span<const ChunkId> 
 // --- reading ------------------------------------------------------------------------------
 
 Result<ChunkBytes> ChunkStore::get(ChunkId chunk, const ReadRange& range, ReadFrom from) {
+  return look_into<ChunkBytes>(chunk, [&](const DiskFile& file, const ChunkPlace& place) {
+    return read_record(file, chunk, place, range, from);
+  });
+}
+
+Result<std::optional<BlockPlace>> ChunkStore::locate(ChunkId chunk, const ReadRange& range,
+                                                     ReadFrom from) {
+  using Located = std::optional<BlockPlace>;
+  return look_into<Located>(
+      chunk, [&](const DiskFile& file, const ChunkPlace& place) -> Result<Located> {
+        const std::uint64_t end = std::uint64_t{range.offset} + range.length;
+        const bool ends_a_block = end % kBlockSize == 0 || end == place.length;
+        const bool whole = range.length > 0 && range.offset % kBlockSize == 0 && ends_a_block;
+        if (!whole || end > place.length) return std::nullopt;
+        const RecordTable table = TRY(read_table(file, chunk, place, from));
+        const auto first = table.checksums.begin() + range.offset / kBlockSize;
+        return BlockPlace{std::filesystem::absolute(segments_.files().path(place.segment)),
+                          place.offset + data_start(place.length) + range.offset,
+                          {first, first + block_count(range.length)}};
+      });
+}
+
+// Gives `look` the chunk's file and place, and judges what it could not read.
+template <typename T, typename Look>
+Result<T> ChunkStore::look_into(ChunkId chunk, Look look) {
   const auto known = TRY(find(chunk));
   if (!known) return fail(Errc::not_found, to_string(chunk) + " is not here");
   auto file = segments_.files().open(known->place.segment);
-  auto bytes = file ? read_record(**file, chunk, known->place, range, from)
-                    : Result<ChunkBytes>(fail(std::move(file).error()));
-  if (bytes) return bytes;
-  const Errc code = bytes.error().code;
-  if (code != Errc::corrupt && code != Errc::not_found) return bytes;
+  Result<T> found = file ? look(**file, known->place) : fail(std::move(file).error());
+  if (found) return found;
+  const Errc code = found.error().code;
+  if (code != Errc::corrupt && code != Errc::not_found) return found;
 
   // Deleted meanwhile?
   const auto still = TRY(find(chunk));
   if (!still || still->place != known->place || code == Errc::not_found)
     return fail(Errc::not_found, to_string(chunk) + " is not here");
-  return fail(note_corrupt(chunk, known->place, std::move(bytes).error()));
+  return fail(note_corrupt(chunk, known->place, std::move(found).error()));
 }
 
 Error ChunkStore::note_corrupt(ChunkId chunk, const ChunkPlace& place, Error error) {

@@ -120,6 +120,10 @@ class ChunkStore {
   //              with their place, and counted
   //   again      ReadFrom::memory and not there
   Result<ChunkBytes> get(ChunkId chunk, const ReadRange& range, ReadFrom from);
+  // Where the bytes of `range` are, for a reader on this machine; nothing if
+  // the range is not whole blocks. They may be deleted at any time: the reader
+  // compares the checksums. Errors as get().
+  Result<std::optional<BlockPlace>> locate(ChunkId chunk, const ReadRange& range, ReadFrom from);
   // Begins reading the range in the background.
   void will_read(ChunkId chunk, const ReadRange& range);
 
@@ -176,6 +180,8 @@ class ChunkStore {
                                      std::span<const Checksum> checksums);
 
   Result<std::optional<IndexedChunk>> find(ChunkId chunk);
+  template <typename T, typename Look>
+  Result<T> look_into(ChunkId chunk, Look look);
   Result<std::vector<SyncPoint>> sync_points(std::span<const ChunkId> chunks);
   Error note_corrupt(ChunkId chunk, const ChunkPlace& place, Error error);
 

@@ -37,7 +37,9 @@ class Answerer : public std::enable_shared_from_this<Answerer> {
 
   // False: no more questions until there is room (then the peer is resumed).
   bool ask(GetQuestion question) {
-    const bool at_once = is_small(question) && sending_->used() == 0;
+    question.local = question.local && is_local();
+    const bool sends_places = question.local && question.ranges.size() == 1;
+    const bool at_once = (sends_places || is_small(question)) && sending_->used() == 0;
     bool paused = false;
     {
       const std::lock_guard lock(mutex_);
@@ -60,6 +62,10 @@ class Answerer : public std::enable_shared_from_this<Answerer> {
   }
 
  private:
+  bool is_local() const {
+    return context_.config.local_reads && peer_->peer_address().starts_with("unix:");
+  }
+
   bool is_small(const GetQuestion& question) const {
     std::uint64_t bytes = 0;
     for (const GetRange& range : question.ranges) bytes += range.length;
@@ -114,23 +120,22 @@ class Answerer : public std::enable_shared_from_this<Answerer> {
     const std::uint32_t at = range.offset + done_;
     const std::uint32_t most = kFrameBytesMax - at % kBlockSize;
     const ReadRange piece{at, std::min(most, range.length - done_)};
+    const bool small = piece.length <= context_.config.inline_bytes_max;
+    if (current_->local && !small) {
+      const auto place = locate(range.chunk, piece, from);
+      if (!place && place.error().code == Errc::again) return false;
+      // An error comes again below, with bytes that are not there either.
+      if (place && *place) {
+        deliver_place(at, piece, **place);
+        return true;
+      }
+    }
+    if (from == ReadFrom::memory && !small) return false;
     if (done_ == 0 && from == ReadFrom::disk) read_ahead();
 
     auto bytes = read(range.chunk, piece, from);
     if (!bytes && bytes.error().code == Errc::again) return false;
-    GetPart part;
-    part.id = current_->id;
-    part.range = static_cast<std::uint32_t>(range_);
-    part.offset = at;
-    done_ += piece.length;
-    const bool range_over = !bytes || done_ == range.length;
-    part.last = range_over && range_ + 1 == current_->ranges.size();
-    if (range_over) {
-      ++range_;
-      done_ = 0;
-      context_.metrics.get_ranges.add();
-    }
-    if (part.last) current_.reset();
+    GetPart part = next_part(at, piece, !bytes);
     if (!bytes) {
       context_.metrics.get_failures.add();
       part.error = bytes.error();
@@ -146,16 +151,53 @@ class Answerer : public std::enable_shared_from_this<Answerer> {
     return true;
   }
 
+  // The head of the answer with `piece`; goes on to what comes after it.
+  GetPart next_part(std::uint32_t at, const ReadRange& piece, bool failed) {
+    GetPart part;
+    part.id = current_->id;
+    part.range = static_cast<std::uint32_t>(range_);
+    part.offset = at;
+    done_ += piece.length;
+    const bool range_over = failed || done_ == current_->ranges[range_].length;
+    part.last = range_over && range_ + 1 == current_->ranges.size();
+    if (range_over) {
+      ++range_;
+      done_ = 0;
+      context_.metrics.get_ranges.add();
+    }
+    if (part.last) current_.reset();
+    return part;
+  }
+
+  void deliver_place(std::uint32_t at, const ReadRange& piece, const BlockPlace& place) {
+    GetPart part = next_part(at, piece, false);
+    part.whole_blocks = true;
+    part.checksums = place.checksums;
+    part.place = FilePlace{place.file.native(), place.offset, piece.length};
+    context_.metrics.get_local_bytes.add(piece.length);
+    deliver(encode(part));
+  }
+
   void deliver(grpc::ByteBuffer frame) {
     if (peer_->send(std::move(frame))) return;
     current_.reset();
     stop();
   }
 
-  Result<ChunkBytes> read(ChunkId chunk, const ReadRange& piece, ReadFrom from) {
+  Result<ChunkStore*> store_of(ChunkId chunk) {
     ChunkStore* const store = TRY(context_.stores.store_of(chunk));
     if (store == nullptr) return fail(Errc::not_found, to_string(chunk) + " is not here");
+    return store;
+  }
+
+  Result<ChunkBytes> read(ChunkId chunk, const ReadRange& piece, ReadFrom from) {
+    ChunkStore* const store = TRY(store_of(chunk));
     return store->get(chunk, piece, from);
+  }
+
+  Result<std::optional<BlockPlace>> locate(ChunkId chunk, const ReadRange& piece, ReadFrom from) {
+    ChunkStore* const store = TRY(store_of(chunk));
+    return store->locate(chunk, piece, from);
   }
 
   // The disk works on this range, and on the next one, while the first bytes

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -40,6 +41,13 @@ struct ReadRange {
 //   corrupt    the record is not what was written; the text says how
 Result<ChunkBytes> read_record(const DiskFile& file, ChunkId chunk, const ChunkPlace& place,
                                const ReadRange& range, ReadFrom from);
+
+// Whole blocks of a chunk as bytes of a segment's file.
+struct BlockPlace {
+  std::filesystem::path file;
+  std::uint64_t offset = 0;
+  std::vector<Checksum> checksums;
+};
 
 // Header and block checksums of the record at `place`; errors as above.
 struct RecordTable {

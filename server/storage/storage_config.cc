@@ -78,6 +78,7 @@ Result<void> read_config(ConfigFile& file, StorageConfig& config) {
   TRY(file.read("disk_threads", config.disk_threads, 1, 256));
   TRY(file.read_size("received_bytes_max", config.received_bytes_max, 8 * MiB, 16 * GiB));
   TRY(file.read_size("sending_bytes_max", config.sending_bytes_max, 8 * MiB, 16 * GiB));
+  TRY(file.read("local_reads", config.local_reads));
   TRY(file.read("forward_timeout_ms", config.forward_timeout, milliseconds{100},
                 milliseconds{600'000}));
   TRY(file.read("meta_timeout_ms", config.meta_timeout, milliseconds{100}, milliseconds{600'000}));

@@ -45,6 +45,8 @@ struct StorageConfig {
   // A single write or cached read up to this is done at once by the thread
   // that received it: handing it over would cost more (30 us on two cores).
   std::uint32_t inline_bytes_max = 128 * KiB;
+  // Clients on this machine that may open our files read larger ranges there.
+  bool local_reads = true;
 
   // A member that takes nothing for this long is given up for its chunks.
   std::chrono::milliseconds forward_timeout{8'000};

@@ -9,6 +9,8 @@ StorageMetrics::StorageMetrics()
       get_ranges(metrics().counter("dfs_storage_get_ranges_total", "Ranges asked for.")),
       get_failures(metrics().counter("dfs_storage_get_failures_total", "Ranges that failed.")),
       get_bytes(metrics().counter("dfs_storage_get_bytes_total", "Chunk bytes sent.")),
+      get_local_bytes(metrics().counter("dfs_storage_get_local_bytes_total",
+                                        "Chunk bytes that readers on this machine were shown in our files.")),
       forward_failures(metrics().counter("dfs_storage_forward_failures_total",
                                          "Chunks that a forward target did not take.")),
       sync_seconds(metrics().histogram("dfs_storage_sync_seconds",

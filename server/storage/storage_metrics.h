@@ -15,6 +15,7 @@ struct StorageMetrics {
   Counter& get_ranges;
   Counter& get_failures;
   Counter& get_bytes;
+  Counter& get_local_bytes;
   Counter& forward_failures;
   Histogram& sync_seconds;
   Gauge& corrupt_reads;

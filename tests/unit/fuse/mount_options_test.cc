@@ -46,6 +46,12 @@ TEST(MountOptions, AreReadFromOneList) {
   EXPECT_TRUE(validate(options));
 }
 
+TEST(MountOptions, SayWhetherFilesOfAServerHereAreRead) {
+  EXPECT_TRUE(MountOptions().local_reads);
+  EXPECT_FALSE(with("no_local_reads").local_reads);
+  EXPECT_TRUE(with("no_local_reads,local_reads").local_reads);
+}
+
 TEST(MountOptions, OfAHardMountWaitForEver) {
   EXPECT_EQ(MountOptions().client.soft_timeout, 0ms);
   EXPECT_EQ(with("soft").client.soft_timeout, 30s);

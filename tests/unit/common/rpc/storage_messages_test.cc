@@ -123,6 +123,49 @@ TEST(StorageMessages, RefusePartsWithoutTheirChecksums) {
   EXPECT_FALSE(decode_get_part(encode(part))) << "checksums of nothing";
 }
 
+TEST(StorageMessages, CarryAPlaceInAFileInsteadOfBytes) {
+  GetPart part;
+  part.id = 4;
+  part.offset = kBlockSize;
+  part.whole_blocks = true;
+  part.checksums = {5, 6};
+  part.place = FilePlace{"/data/segments/1.segment", 8192, kBlockSize + 7};
+  const auto decoded = decode_get_part(encode(part));
+  ASSERT_TRUE(decoded) << decoded.error().to_string();
+  ASSERT_TRUE(decoded->part.place);
+  EXPECT_EQ(decoded->part.place->path, "/data/segments/1.segment");
+  EXPECT_EQ(decoded->part.place->offset, 8192u);
+  EXPECT_EQ(decoded->part.place->length, kBlockSize + 7);
+  EXPECT_EQ(decoded->part.checksums, part.checksums);
+  EXPECT_EQ(decoded->payload.size(), 0u);
+
+  GetQuestion question;
+  question.ranges = {{kChunk, 0, 1}};
+  EXPECT_FALSE(decode_get_question(encode(question))->local);
+  question.local = true;
+  EXPECT_TRUE(decode_get_question(encode(question))->local);
+}
+
+TEST(StorageMessages, RefuseAPlaceThatCannotBe) {
+  const auto refusal = [](FilePlace place, std::size_t checksums, bool whole_blocks) {
+    GetPart part;
+    part.whole_blocks = whole_blocks;
+    part.checksums.assign(checksums, 5);
+    part.place = std::move(place);
+    const auto decoded = decode_get_part(encode(part));
+    return decoded ? Errc::ok : decoded.error().code;
+  };
+  EXPECT_EQ(refusal({"/f", 0, 100}, 1, true), Errc::ok);
+  EXPECT_EQ(refusal({"f", 0, 100}, 1, true), Errc::bad_message);
+  EXPECT_EQ(refusal({"", 0, 100}, 1, true), Errc::bad_message);
+  EXPECT_EQ(refusal({"/" + std::string(5000, 'x'), 0, 100}, 1, true), Errc::bad_message);
+  EXPECT_EQ(refusal({"/f", 0, 0}, 0, true), Errc::bad_message);
+  EXPECT_EQ(refusal({"/f", 0, kFrameBytesMax + 1}, 17, true), Errc::bad_message);
+  EXPECT_EQ(refusal({"/f", kFileSizeMax, 100}, 1, true), Errc::bad_message);
+  EXPECT_EQ(refusal({"/f", 0, 100}, 2, true), Errc::bad_message);
+  EXPECT_EQ(refusal({"/f", 0, 100}, 1, false), Errc::bad_message);
+}
+
 TEST(StorageMessages, AGreetingMustAgree) {
   EXPECT_EQ(check_greeting(std::nullopt, "c").error().code, Errc::bad_message);
   EXPECT_EQ(check_greeting(StreamGreeting{"c", kProtocolVersion + 1}, "c").error().code,

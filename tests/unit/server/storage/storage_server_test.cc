@@ -4,6 +4,7 @@
 #include <fstream>
 #include <future>
 
+#include "common/base/metrics.h"
 #include "common/rpc/completion_loop.h"
 #include "common/rpc/grpc_storage_client.h"
 #include "common/rpc/channels.h"
@@ -75,10 +76,10 @@ class StorageServerTest : public testing::Test {
     ServerId id;
   };
 
-  void start(Machine& machine) {
+  void start(Machine& machine, const std::string& address = "127.0.0.1:0") {
     StorageConfig config;
     config.data_directories = {machine.directory};
-    config.listen_address = "127.0.0.1:0";
+    config.listen_address = address;
     config.reserved_bytes = 1;
     auto server = StorageServer::start(config, std::make_unique<FakeCluster::Client>(cluster_));
     ASSERT_TRUE(server) << server.error().to_string();
@@ -244,6 +245,39 @@ TEST_F(StorageServerTest, NeverHandsOutWrongBytes) {
   EXPECT_EQ(fetch(*server, chunk), "corrupt") << "found by the reader";
   EXPECT_EQ(fetch(*server, chunk, 69'999, 100), "corrupt") << "found by the server";
   EXPECT_EQ(fetch(*server, chunk, 0, 65536), "right") << "other blocks are not affected";
+}
+
+TEST_F(StorageServerTest, LetsAReaderOnItsMachineReadLargeRangesFromItsFiles) {
+  ::setenv("DFS_RUN_DIRECTORY", root_.path().c_str(), 1);
+  start_all(1);
+  const std::string address = machines_[0].server->address();
+  machines_[0].server.reset();
+  start(machines_[0], address);  // a known port has a unix socket beside it
+  const Counter& shown = metrics().counter("dfs_storage_get_local_bytes_total", "");
+  const double before = shown.value();
+  const TestChunk chunk = make_chunk(1, (4 << 20) + 321);
+  const auto remote = client(machines_[0]);
+  ASSERT_TRUE(put(*remote, put_args(chunk)));
+  EXPECT_EQ(fetch(*remote, chunk), "right");
+  EXPECT_EQ(shown.value(), before) << "who does not ask for it gets bytes";
+
+  const auto local = GrpcStorageClient::create(
+      {.cluster = "cluster-1", .local_reader = std::make_shared<LocalReader>(LocalReader::Options{})},
+      cluster_.table()->servers.at(machines_[0].id), [this] { return cluster_.table(); },
+      SystemClock::instance());
+  EXPECT_EQ(fetch(*local, chunk, 1 << 20, 3 << 20), "right");
+  EXPECT_EQ(shown.value(), before + (3 << 20));
+  EXPECT_EQ(fetch(*local, chunk), "right");
+  EXPECT_EQ(fetch(*local, chunk, 70'000, 1 << 20), "right") << "no whole blocks";
+  EXPECT_EQ(fetch(*local, make_chunk(2, 1 << 20)), "not_found");
+
+  const auto path = machines_[0].directory / "segments" / segment_file_name(1);
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(4096 + 4096 + 70'000);
+  file.put('!');
+  file.close();
+  EXPECT_EQ(fetch(*local, chunk), "corrupt");
+  EXPECT_EQ(fetch(*local, chunk, 1 << 20, 3 << 20), "right");
 }
 
 TEST_F(StorageServerTest, StoresNothingThatArrivesDamaged) {
