@@ -26,6 +26,7 @@
 #include "common/base/unique_fd.h"
 #include "common/kv/disk_reserve.h"
 #include "common/kv/rocksdb_log.h"
+#include "common/kv/zero_ahead_files.h"
 
 namespace dfs {
 namespace {
@@ -229,6 +230,7 @@ rocksdb::BlockBasedTableOptions table_options(const RocksDbConfig& config) {
 rocksdb::Options options_for(const RocksDbConfig& config) {
   rocksdb::Options options;
   options.create_if_missing = true;
+  options.env = zero_ahead_files();
   options.info_log = std::make_shared<LogBridge>();
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;

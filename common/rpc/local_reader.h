@@ -25,7 +25,7 @@
 #include "common/base/executor.h"
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
-#include "common/rpc/storage_messages.h"
+#include "common/rpc/file_place.h"
 
 namespace dfs {
 

@@ -22,6 +22,7 @@
 #include "common/base/checksum.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/rpc/file_place.h"
 #include "common/rpc/frame.h"
 #include "common/rpc/storage_client.h"
 
@@ -79,14 +80,6 @@ struct GetQuestion {
   std::vector<GetRange> ranges;
   std::string capability;
   bool local = false;                 // ranges may be answered by a FilePlace
-};
-
-// Bytes [offset, offset + length) of a file of this machine. They are what was
-// asked for only if they match the checksums: a deletion empties the place.
-struct FilePlace {
-  std::string path;
-  std::uint64_t offset = 0;
-  std::uint32_t length = 0;
 };
 
 // Server -> client on Get: bytes [offset, offset + payload) of a range's chunk.

@@ -1,6 +1,8 @@
 #include "server/storage/segment.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace dfs::storage {
 namespace {
@@ -12,15 +14,36 @@ constexpr std::uint64_t kWritebackRun = 8 * MiB;
 
 Segment::Segment(const SegmentHeader& header, std::shared_ptr<DiskFile> file, std::uint64_t end,
                  std::uint64_t limit)
-    : header_(header), file_(std::move(file)), limit_(limit), end_(end), hinted_end_(end) {}
+    : header_(header),
+      file_(std::move(file)),
+      limit_(limit),
+      end_(end),
+      hinted_end_(end),
+      ahead_(end) {}
 
 std::optional<std::uint64_t> Segment::reserve(std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   if (end_ + bytes > limit_ && end_ > kSegmentHeaderBytes) return std::nullopt;
   const std::uint64_t place = end_;
+  write_ahead_locked(bytes);
   end_ += bytes;
   unreleased_.insert(unreleased_.end(), place);
   return place;
+}
+
+// Under the lock: nobody may be given a place among zeros that are still to
+// be written.
+void Segment::write_ahead_locked(std::uint64_t bytes) {
+  const std::uint64_t wanted = ahead_.before_append(end_, bytes);
+  if (wanted == 0) return;
+  static const std::vector<std::byte> zeros(kBlockSize);
+  const std::uint64_t stop = std::max(std::min(end_ + wanted, limit_), end_);
+  for (std::uint64_t at = end_; at < stop; at += zeros.size()) {
+    const BufferView piece =
+        BufferView(zeros).first(std::min<std::uint64_t>(zeros.size(), stop - at));
+    // They are a convenience: the record's own write will tell what is wrong.
+    if (!file_->write(at, {&piece, 1})) return ahead_.given_up(at);
+  }
 }
 
 SyncTicket Segment::written() {
@@ -65,6 +88,7 @@ Result<void> Segment::sync_through(SyncTicket ticket) {
     syncing_ = false;
     if (done) {
       synced_ = through;
+      ahead_.synced();
     } else {
       failed_ = std::move(done).error();
     }
@@ -97,11 +121,14 @@ SyncTicket Segment::last_ticket() const {
 Result<void> Segment::seal() {
   SegmentHeader sealed = header_;
   sealed.sealed = true;
+  bool has_tail = false;
   {
     const std::lock_guard lock(mutex_);
     invariant(unreleased_.empty() && synced_ == written_, "only a stable segment is sealed");
     sealed.end = end_;
+    has_tail = ahead_.zeroed_to() > end_;
   }
+  if (has_tail) TRY(file_->truncate(sealed.end));
   const SegmentHeaderBytes bytes = encode(sealed);
   const BufferView piece(bytes);
   TRY(file_->write(0, {&piece, 1}));

@@ -91,6 +91,42 @@ TEST_F(DamagedRocksDb, RefusesToOpenWhenASyncedRecordDoesNotHoldAndNamesTheFile)
   EXPECT_EQ(contents(only_file(".log")), before);  // the evidence is kept
 }
 
+// Enough synced writes for zeros to lie behind the log's end.
+constexpr int kManyWrites = 40;
+
+TEST_F(DamagedRocksDb, TakesZerosBehindTheLogForItsEnd) {
+  write_and_be_killed(kManyWrites, kManyWrites);
+  const std::string log = contents(only_file(".log"));
+  ASSERT_GT(log.size(), std::size_t{kManyWrites} * kValueBytes + 100'000) << "written ahead";
+  ASSERT_TRUE(log.ends_with(std::string(100'000, '\0')));
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto store = open_rocksdb(directory_.path(), {});
+    ASSERT_TRUE(store) << store.error().text;
+    EXPECT_EQ(prefix_length(**store, kManyWrites), kManyWrites);
+  }
+}
+
+TEST_F(DamagedRocksDb, DropsARecordThatIsTornInFrontOfZeros) {
+  write_and_be_killed(kManyWrites, kManyWrites);
+  const auto log = only_file(".log");
+  std::string bytes = contents(log);
+  const std::size_t last = bytes.find(key_of(kManyWrites - 1));
+  ASSERT_NE(last, std::string::npos);
+  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(last) + 4096, bytes.end(), '\0');
+  replace(log, bytes);
+  const auto store = open_rocksdb(directory_.path(), {});
+  ASSERT_TRUE(store) << store.error().text;
+  EXPECT_EQ(prefix_length(**store, kManyWrites), kManyWrites - 1);
+}
+
+TEST_F(DamagedRocksDb, StillSeesDamageInALogThatWasWrittenAhead) {
+  write_and_be_killed(kManyWrites, kManyWrites);
+  damage_log_at(30);
+  const auto store = open_rocksdb(directory_.path(), {});
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, Errc::corrupt);
+}
+
 TEST_F(DamagedRocksDb, RefusesToOpenWhenTheVeryFirstRecordDoesNotHold) {
   write_and_be_killed(20, 15);
   damage_log_at(0);

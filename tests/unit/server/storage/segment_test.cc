@@ -64,6 +64,31 @@ TEST(Segment, SettlesOnlyBelowTheFirstUnreleasedRecord) {
   EXPECT_FALSE(segment.reserve(64 * KiB));
 }
 
+TEST(Segment, IsWrittenAheadWhileItIsSyncedOftenAndCutWhenItIsSealed) {
+  FakeDisk disk;
+  const std::shared_ptr<DiskFile> file = *disk.create("/s");
+  Segment segment({.number = 1, .salt = 2}, file, kSegmentHeaderBytes, 64 * MiB);
+  const std::vector<std::byte> record(8192, std::byte{7});
+  const BufferView piece(record);
+  std::uint64_t written_behind = 0;
+  for (int i = 0; i < 300; ++i) {
+    const auto place = segment.reserve(record.size());
+    ASSERT_TRUE(place);
+    written_behind += file->size().value() >= *place + record.size();
+    ASSERT_TRUE(file->write(*place, {&piece, 1}));
+    ASSERT_TRUE(segment.sync_through(segment.written()));
+    segment.release(*place);
+  }
+  EXPECT_GT(written_behind, 250u) << "the record replaced zeros";
+  for (std::uint64_t at = kSegmentHeaderBytes; at < segment.end(); at += record.size()) {
+    std::vector<std::byte> back(record.size());
+    ASSERT_EQ(file->read(at, back).value(), back.size());
+    ASSERT_EQ(back, record) << "at " << at;
+  }
+  ASSERT_TRUE(segment.seal());
+  EXPECT_EQ(file->size().value(), segment.end());
+}
+
 TEST(Segment, ServesAllWhoWaitWithOneSync) {
   FakeDisk disk;
   auto segment = std::make_shared<Segment>(SegmentHeader{.number = 1, .salt = 2}, *disk.create("/s"),
