@@ -4,14 +4,17 @@
 // each on a virtual machine; a good disk needs 100 to 200 us for the sync
 // itself. So while the disk is known to be quick, the thread that wants the
 // sync does it, and everybody else of that thread waits as long; a disk that
-// becomes slow is noticed by the first sync that is, and the others then go
-// to the thread until it is quick again.
+// becomes slow is noticed by the second sync that is, and the others then go
+// to the thread until it is quick again. One slow sync says nothing: it may
+// have had more to carry than the others.
 //
 // Threads: any.
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <chrono>
+#include <cstdint>
 
 namespace dfs {
 
@@ -21,20 +24,16 @@ class SyncPace {
 
   // A sync took this long.
   void took(std::chrono::nanoseconds time) {
-    const std::int64_t old = average_.load(std::memory_order_relaxed);
-    // One slow sync outweighs many quick ones: the average jumps up and comes
-    // down slowly.
-    const std::int64_t now = time.count();
-    average_.store(now > old ? (old + now) / 2 : old + (now - old) / 8, std::memory_order_relaxed);
+    const unsigned slow = time > kQuick ? 1 : 0;
+    slow_.store(static_cast<std::uint8_t>(slow_.load(std::memory_order_relaxed) << 1 | slow),
+                std::memory_order_relaxed);
   }
-  // False until the first syncs have been measured.
-  bool is_quick() const {
-    return average_.load(std::memory_order_relaxed) <
-           std::chrono::nanoseconds(kQuick).count();
-  }
+  // False until several syncs have been measured.
+  bool is_quick() const { return std::popcount(slow_.load(std::memory_order_relaxed)) <= 1; }
 
  private:
-  std::atomic<std::int64_t> average_{std::chrono::nanoseconds(4 * kQuick).count()};
+  // Of the last eight syncs, a bit for each that was slow.
+  std::atomic<std::uint8_t> slow_{0xff};
 };
 
 }  // namespace dfs

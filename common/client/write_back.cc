@@ -206,8 +206,8 @@ WriteBack::Attended::~Attended() {
   bool rest = false;
   {
     const std::lock_guard lock(state_.mutex);
-    --state_.flushers;
-    rest = !state_.dirty.empty();
+    // Another who attends to the file sees to the rest.
+    rest = --state_.flushers == 0 && !state_.dirty.empty();
   }
   if (rest) write_back_.kick();
 }
