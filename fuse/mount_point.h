@@ -50,8 +50,8 @@ class MountPoint {
   UniqueFd take_device() { return std::move(device_); }
   const std::filesystem::path& directory() const { return options_.directory; }
 
-  // The kernel's read-ahead for files here, through /sys/class/bdi. Somebody
-  // must be serving requests.
+  // The kernel's read-ahead for files here, through /sys/class/bdi. A request
+  // must have been answered before: INIT, when it is, sets its own.
   Result<void> set_read_ahead(std::uint64_t bytes);
 
   // Ends the mount, the polite way first. Files that are still open keep the

@@ -91,6 +91,7 @@ TEST_F(Places, ShowTheMountWithItsSourceAndType) {
 
 TEST_F(Places, GetTheReadAheadTheyAreGiven) {
   mount();
+  ASSERT_EQ(errno_of_stat(directory()), 0);
   ASSERT_TRUE(point().set_read_ahead(3 * MiB));
   std::ifstream setting("/sys/class/bdi/" + mounted_at(directory())->device + "/read_ahead_kb");
   std::uint64_t kilobytes = 0;
