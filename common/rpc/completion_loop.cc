@@ -1,6 +1,9 @@
 // Invariants: at most one leader (led_); a follower is in followers_ exactly
 // while it is neither done nor made the leader; only the leader takes events
 // from the queue.
+//
+// Bells are rung without the lock: a thread that wakes on the ringer's
+// processor would push it aside, find the lock taken and go back to sleep.
 #include "common/rpc/completion_loop.h"
 
 #include <grpc/support/time.h>
@@ -31,6 +34,11 @@ gpr_timespec gpr_deadline(SteadyTime until) {
                       gpr_time_from_micros(std::max<std::int64_t>(left.count(), 0), GPR_TIMESPAN));
 }
 
+std::shared_ptr<std::condition_variable> bell_of_this_thread() {
+  thread_local const auto bell = std::make_shared<std::condition_variable>();
+  return bell;
+}
+
 std::mutex shared_mutex;
 std::weak_ptr<CompletionLoop>& shared_loop() {
   static std::weak_ptr<CompletionLoop> loop;
@@ -42,7 +50,8 @@ std::weak_ptr<CompletionLoop>& shared_loop() {
 struct CompletionLoop::Waiter {
   explicit Waiter(const std::function<bool()>& asked) : finished(asked) {}
   const std::function<bool()>& finished;
-  std::condition_variable wake;
+  // The thread's, not this wait's: it may be rung when the wait is over.
+  const Bell bell = bell_of_this_thread();
   bool done = false;
   bool leads = false;
 };
@@ -156,7 +165,7 @@ WaitEnd CompletionLoop::wait_until(const std::function<bool()>& finished,
 // Sleeps until the work is done (false, with its end) or the lead is ours (true).
 bool CompletionLoop::follow(Waiter& waiter, std::optional<SteadyTime> deadline,
                             Interrupt* interrupt, WaitEnd& end) {
-  const Interrupt::Wait registered(interrupt, waiter.wake);
+  const Interrupt::Wait registered(interrupt, *waiter.bell);
   std::unique_lock lock(mutex_);
   followers_.push_back(&waiter);
   follower_count_.store(followers_.size(), std::memory_order_relaxed);
@@ -183,7 +192,7 @@ bool CompletionLoop::follow(Waiter& waiter, std::optional<SteadyTime> deadline,
       return true;
     }
     const SteadyTime latest = now + kFollowerSleepMax;
-    waiter.wake.wait_until(lock, deadline ? std::min(*deadline, latest) : latest);
+    waiter.bell->wait_until(lock, deadline ? std::min(*deadline, latest) : latest);
   }
 }
 
@@ -193,23 +202,22 @@ void CompletionLoop::remove_follower_locked(Waiter& waiter) {
 }
 
 void CompletionLoop::give_up_lead() {
-  const std::lock_guard lock(mutex_);
-  pass_lead_locked();
-  if (led_) return;
+  std::unique_lock lock(mutex_);
+  if (!followers_.empty()) return pass_lead(lock);
+  led_ = false;
   last_led_ = steady_now();
   if (unattended_.load(std::memory_order_relaxed) > 0 || !tasks_.empty() || stopping_)
     background_.notify_one();
 }
 
-void CompletionLoop::pass_lead_locked() {
-  if (followers_.empty()) {
-    led_ = false;
-    return;
-  }
+// To the follower that has waited longest; there is one. Unlocks.
+void CompletionLoop::pass_lead(std::unique_lock<std::mutex>& lock) {
   Waiter& next = *followers_.front();
   remove_follower_locked(next);
   next.leads = true;
-  next.wake.notify_one();
+  const Bell bell = next.bell;
+  lock.unlock();
+  bell->notify_one();
 }
 
 // --- the loop's own thread -----------------------------------------------------------
@@ -249,13 +257,13 @@ void CompletionLoop::lead_for_nobody() {
   active_ = settled_ = false;
   for (;;) {
     const Step step = handle_next(steady_now() + kTick, true);
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (stopping_ || step == Step::over) {
       led_ = false;
       return;
     }
     if (!followers_.empty()) {
-      if (step == Step::idle) return pass_lead_locked();
+      if (step == Step::idle) return pass_lead(lock);
       continue;
     }
     if (settled_ && unattended_.load(std::memory_order_relaxed) == 0 && tasks_.empty()) {
@@ -339,16 +347,20 @@ void CompletionLoop::run_due() {
 }
 
 void CompletionLoop::settle_followers() {
-  const std::lock_guard lock(mutex_);
-  if (followers_.empty()) return;
-  std::erase_if(followers_, [&](Waiter* waiter) {
-    if (!waiter->finished()) return false;
-    waiter->done = true;
-    waiter->wake.notify_one();
-    settled_ = true;
-    return true;
-  });
-  follower_count_.store(followers_.size(), std::memory_order_relaxed);
+  std::vector<Bell> bells;
+  {
+    const std::lock_guard lock(mutex_);
+    if (followers_.empty()) return;
+    std::erase_if(followers_, [&](Waiter* waiter) {
+      if (!waiter->finished()) return false;
+      waiter->done = true;
+      bells.push_back(waiter->bell);
+      settled_ = true;
+      return true;
+    });
+    follower_count_.store(followers_.size(), std::memory_order_relaxed);
+  }
+  for (const Bell& bell : bells) bell->notify_one();
 }
 
 void CompletionLoop::run_soon(std::function<void()> task) {

@@ -121,6 +121,7 @@ class CompletionLoop {
  private:
   struct Waiter;
   class Wake;
+  using Bell = std::shared_ptr<std::condition_variable>;
   enum class Step { handled, idle, over };
 
   CompletionLoop(std::unique_ptr<grpc::CompletionQueue> queue,
@@ -144,7 +145,7 @@ class CompletionLoop {
   void in_turn(Handler handler);
   void run_due();
   void settle_followers();
-  void pass_lead_locked();
+  void pass_lead(std::unique_lock<std::mutex>& lock);
   void remove_follower_locked(Waiter& waiter);
 
   std::unique_ptr<grpc::CompletionQueue> queue_;
