@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "common/base/result.h"
+#include "fuse/worker_pool.h"
 
 namespace dfs::fuse {
 namespace {
@@ -74,7 +75,7 @@ Request::Request(fuse_req_t handle, Operation operation, InodeId inode)
   const fuse_ctx* caller = fuse_req_ctx(handle);
   context_.caller = {caller->uid, caller->gid};
   context_.interrupt = &interrupt_;
-  state_.log.count(operation);
+  context_.may_wait = WorkerPool::may_wait();
   state_.in_flight.add(interrupt_);
   fuse_req_interrupt_func(
       handle, [](fuse_req_t, void* data) { static_cast<Interrupt*>(data)->interrupt(); },
@@ -84,6 +85,11 @@ Request::Request(fuse_req_t handle, Operation operation, InodeId inode)
 Request::~Request() { invariant(handle_ == nullptr, "every request is answered"); }
 
 fuse_req_t Request::finish() {
+  state_.log.count(operation_);
+  return let_go();
+}
+
+fuse_req_t Request::let_go() {
   invariant(handle_ != nullptr, "a request is answered once");
   // Once these have returned nobody touches interrupt_ any more.
   fuse_req_interrupt_func(handle_, nullptr, nullptr);
@@ -91,7 +97,15 @@ fuse_req_t Request::finish() {
   return std::exchange(handle_, nullptr);
 }
 
+// Nobody else reads from the kernel while a worker may not wait, so no
+// interrupt has come for this request yet: none is lost with it.
+void Request::put_off() {
+  WorkerPool::put_off();
+  fuse_reply_none(let_go());
+}
+
 void Request::reply_error(const Error& error) {
+  if (error.code == Errc::would_wait) return put_off();
   state_.log.failed(operation_, inode_, error);
   fuse_reply_err(finish(), to_errno(error.code));
 }

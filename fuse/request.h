@@ -38,6 +38,7 @@ class Request {
   void reply_xattr_size(std::size_t bytes);
   void reply_offset(std::uint64_t offset);
   void reply_beyond_end();  // ENXIO: lseek found nothing before the end
+  // `would_wait` is no answer: the request is put off, to be served again.
   void reply_error(const Error& error);
 
   // False if the kernel does not want the file any more: it will not release it.
@@ -50,6 +51,8 @@ class Request {
  private:
   // The handle, for the one reply.
   fuse_req_t finish();
+  fuse_req_t let_go();
+  void put_off();
 
   fuse_req_t handle_;
   SessionState& state_;

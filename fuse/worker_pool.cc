@@ -15,9 +15,22 @@ namespace {
 // processor is kept awake: a lone request every now and then is not worth it.
 constexpr unsigned kQuickRequestsBeforePulse = 8;
 
-// What never waits for anybody, and what a blocked request may wait for.
-bool never_blocks(std::uint32_t opcode) {
-  return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT;
+enum class Pace { never_waits, mostly_at_once, waits };
+
+Pace pace_of(std::uint32_t opcode) {
+  switch (opcode) {
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_INTERRUPT:
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+      return Pace::never_waits;
+    case FUSE_GETATTR:  // known, more often than not
+    case FUSE_FLUSH:    // of a file that nothing was written to
+      return Pace::mostly_at_once;
+    default:
+      return Pace::waits;
+  }
 }
 
 std::uint32_t opcode_of(BufferView request) {
@@ -68,6 +81,13 @@ std::size_t WorkerPool::threads() const {
 
 void WorkerPool::about_to_reply() {
   if (current_ != nullptr && !current_->reader) become_reader(*current_);
+}
+
+bool WorkerPool::may_wait() { return current_ == nullptr || current_->may_wait; }
+
+void WorkerPool::put_off() {
+  invariant(!may_wait(), "only what may not wait is put off");
+  current_->put_off = true;
 }
 
 MutableBuffer WorkerPool::payload() {
@@ -135,6 +155,7 @@ void WorkerPool::finished(Worker& self) {
 
 void WorkerPool::serve(Worker& self) {
   become_reader(self);
+  if (!self.reader) return;
   self.quick_requests = 0;
   std::int64_t looking_since = steady_ns();
   while (!stopping_.load(std::memory_order_relaxed)) {
@@ -151,7 +172,7 @@ void WorkerPool::serve(Worker& self) {
         if (++self.quick_requests >= kQuickRequestsBeforePulse) keep_awake_.pulse(looking_since);
         continue;
       case Device::Outcome::nothing:
-        if (self.reader && spin_budget_.may_go_on(looking_since)) continue;
+        if (spin_budget_.may_go_on(looking_since)) continue;
         hand_over_reading(self);
         return;
     }
@@ -160,13 +181,27 @@ void WorkerPool::serve(Worker& self) {
 
 void WorkerPool::serve_request(Worker& self, std::size_t bytes) {
   const MutableBuffer request = self.buffer.request().first(bytes);
-  if (never_blocks(opcode_of(request))) {
-    if (!end_kept_request(request)) handler_(request);
-    return;
+  switch (pace_of(opcode_of(request))) {
+    case Pace::never_waits:
+      if (!end_kept_request(request)) handler_(request);
+      return;
+    case Pace::mostly_at_once:
+      if (answer_at_once(self, request)) return;
+      break;
+    case Pace::waits:
+      break;
   }
   if (admission_.admit(request) == Admission::Verdict::kept) return;
   work_on(self, bytes);
   while (const auto next = admission_.done(self.buffer.request())) work_on(self, *next);
+}
+
+// False if the request was put off.
+bool WorkerPool::answer_at_once(Worker& self, MutableBuffer request) {
+  self.may_wait = self.put_off = false;
+  handler_(request);
+  self.may_wait = true;
+  return !self.put_off;
 }
 
 void WorkerPool::work_on(Worker& self, std::size_t bytes) {

@@ -7,7 +7,7 @@
 // others sleep in Device::wait(). Nobody spins on processors that others want
 // (see SpinBudget).
 //
-//   somebody is the reader, or the device is watched
+//   somebody is the reader, or the device is watched; only the reader reads
 //
 // holds whenever no thread is between two lines of serve(): a request never
 // waits while every thread sleeps or works.
@@ -64,6 +64,11 @@ class WorkerPool {
   void about_to_reply();
   // From within the handler: where the answer to a read may be put.
   static MutableBuffer payload();
+  // From within the handler: if this is false and the request needs a wait, it
+  // is not replied to but put off, and comes again when there may be one. What
+  // mostly needs none is so answered by the reader, waking nobody.
+  static bool may_wait();
+  static void put_off();
 
   std::size_t threads() const;
   std::size_t busy() const { return admission_.busy(); }
@@ -72,8 +77,10 @@ class WorkerPool {
   struct Worker {
     std::thread thread;
     RequestBuffer buffer;
-    bool reader = false;         // its own thread's
-    unsigned quick_requests = 0;  // its own thread's: in a row, found by spinning
+    bool reader = false;         // its own thread's, as the next three
+    bool may_wait = true;
+    bool put_off = false;
+    unsigned quick_requests = 0;  // in a row, found by spinning
     bool finished = false;        // under mutex_
   };
 
@@ -88,6 +95,7 @@ class WorkerPool {
   // As the thread that was woken: serves until there is nothing left to read.
   void serve(Worker& self);
   void serve_request(Worker& self, std::size_t bytes);
+  bool answer_at_once(Worker& self, MutableBuffer request);
   void work_on(Worker& self, std::size_t bytes);
   // Ends the request that `interrupt` is about if nobody works on it yet.
   bool end_kept_request(BufferView interrupt);

@@ -54,6 +54,7 @@ constexpr Row kRows[] = {
     {Errc::session_lost, EIO, "session_lost"},
     {Errc::bad_message, EIO, "bad_message"},
     {Errc::internal, EIO, "internal"},
+    {Errc::would_wait, EIO, "would_wait"},
 };
 
 const Row& row_of(Errc code) {

@@ -58,6 +58,7 @@ enum class Errc : std::uint16_t {
   session_lost = 71,    // the server does not know this session any more
   bad_message = 72,     // a message breaks the protocol
   internal = 73,        // a defect of ours
+  would_wait = 74,      // the caller asked not to wait for a server; never on the wire
 };
 
 // The errno a program on the mount gets. Never 0 for anything but ok.

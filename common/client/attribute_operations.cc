@@ -16,6 +16,7 @@ Result<Attributes> Engine::get_attributes(InodeId inode, const CallContext& cont
   } else if (const auto known = meta_cache_.find(inode, now)) {
     return *known;
   }
+  if (!context.may_wait) return fail(Errc::would_wait);
   const AttributesResult result = TRY(ask<AttributesResult>(GetAttrArgs{inode}, context));
   return learn(result.attributes);
 }

@@ -78,6 +78,7 @@ Result<void> Engine::flush(OpenFile& file, const CallContext& context) {
       return fail(*state->take_error_locked());
     }
   }
+  if (!context.may_wait) return fail(Errc::would_wait);
   return write_back_.flush(state, context.interrupt);
 }
 

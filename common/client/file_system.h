@@ -37,6 +37,9 @@ class StoragePool;
 struct CallContext {
   Caller caller;
   Interrupt* interrupt = nullptr;
+  // If false, get_attributes() and flush() fail with `would_wait` and have done
+  // nothing when a server would have to be waited for. Other calls wait.
+  bool may_wait = true;
 };
 
 // What holds a file open. Released by FileSystem::close(), once.

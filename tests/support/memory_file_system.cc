@@ -56,6 +56,11 @@ void MemoryFileSystem::wait_for_blocked_reads(unsigned count) {
   changed_.wait(lock, [&] { return blocked_reads_ >= count; });
 }
 
+void MemoryFileSystem::keep_attributes_away() {
+  const std::lock_guard lock(mutex_);
+  attributes_away_ = true;
+}
+
 void MemoryFileSystem::fail_contents(Errc code) {
   const std::lock_guard lock(mutex_);
   contents_error_ = code;
@@ -349,8 +354,12 @@ Result<ReadDirResult> MemoryFileSystem::read_directory(InodeId inode, std::uint6
 
 // --- attributes ---------------------------------------------------------------
 
-Result<Attributes> MemoryFileSystem::get_attributes(InodeId inode, const CallContext&) {
+Result<Attributes> MemoryFileSystem::get_attributes(InodeId inode, const CallContext& context) {
   const std::lock_guard lock(mutex_);
+  if (attributes_away_ && !context.may_wait) {
+    ++counts_.put_off;
+    return fail(Errc::would_wait);
+  }
   ++counts_.get_attributes;
   Node* node = TRY(node_locked(inode));
   return node->attributes;

@@ -33,6 +33,8 @@ class MemoryFileSystem final : public FileSystem {
   void block_reads(bool blocked);
   // How many reads wait right now; returns once there are `count`.
   void wait_for_blocked_reads(unsigned count);
+  // Attributes are not to be had without a wait.
+  void keep_attributes_away();
   // Every call on contents fails like this until it is ok again.
   void fail_contents(Errc code);
 
@@ -42,6 +44,7 @@ class MemoryFileSystem final : public FileSystem {
     std::uint64_t lookups = 0;
     std::uint64_t get_xattrs = 0;
     std::uint64_t get_attributes = 0;
+    std::uint64_t put_off = 0;
     std::uint64_t flushes = 0;
     std::uint64_t syncs = 0;
     std::uint64_t interrupted = 0;
@@ -151,6 +154,7 @@ class MemoryFileSystem final : public FileSystem {
   unsigned slow_max_ = 0;
   bool reads_blocked_ = false;
   unsigned blocked_reads_ = 0;
+  bool attributes_away_ = false;
   Errc contents_error_ = Errc::ok;
   Counts counts_;
 };

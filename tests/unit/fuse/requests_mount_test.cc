@@ -87,6 +87,19 @@ TEST_F(Requests, BlockedRequestsDoNotStopOthers) {
   for (auto& reader : readers) EXPECT_EQ(reader.get(), "text");
 }
 
+TEST_F(Requests, WhatNeedsAWaitAfterAllIsPutOffAndAnsweredOnce) {
+  SessionConfig config;
+  config.attribute_timeout = 0ms;
+  mount(config);
+  ASSERT_EQ(write_text(path("file"), "text"), 0);
+  files_.keep_attributes_away();
+  const auto before = files_.counts();
+  for (int round = 0; round < 3; ++round) EXPECT_EQ(status_of(path("file")).st_size, 4);
+  const auto after = files_.counts();
+  EXPECT_GE(after.put_off, before.put_off + 3);
+  EXPECT_EQ(after.put_off - before.put_off, after.get_attributes - before.get_attributes);
+}
+
 // A thread that blocks in `call` is sent a signal as soon as `blocked` returns.
 int errno_after_signal(const std::function<int()>& call, const std::function<void()>& blocked) {
   struct sigaction action {};

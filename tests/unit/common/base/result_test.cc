@@ -12,7 +12,7 @@ namespace dfs {
 namespace {
 
 constexpr int kFirstInternal = 64;
-constexpr int kLast = 73;
+constexpr int kLast = 74;
 
 bool is_code(int number) { return number <= 27 || number >= kFirstInternal; }
 

@@ -28,6 +28,25 @@ TEST_F(EngineTest, ReadsWhatWasWrittenBeforeAnyServerHasIt) {
   mount_.fs->close(file);
 }
 
+TEST_F(EngineTest, WhoMayNotWaitGetsWhatIsKnownAndIsToldWhatIsNot) {
+  CallContext at_once;
+  at_once.may_wait = false;
+  const OpenFilePtr file = mount_.create("a");
+  const InodeId inode = mount_.inode_of("a");
+  EXPECT_TRUE(mount_.fs->get_attributes(inode, at_once));
+  EXPECT_TRUE(mount_.fs->flush(*file, at_once));
+
+  ASSERT_TRUE(mount_.write(*file, 0, "hello"));
+  EXPECT_EQ(mount_.fs->flush(*file, at_once).error().code, Errc::would_wait);
+  EXPECT_EQ(cluster_.storage.puts(), 0U);
+  clock_.advance(small_config().attribute_timeout * 2);
+  EXPECT_EQ(mount_.fs->get_attributes(kRootInode, at_once).error().code, Errc::would_wait);
+
+  ASSERT_TRUE(mount_.fs->flush(*file, {}));
+  EXPECT_TRUE(mount_.fs->flush(*file, at_once));
+  mount_.fs->close(file);
+}
+
 TEST_F(EngineTest, StoresASmallFileWithOnePutAndOneCommit) {
   const OpenFilePtr file = mount_.create("a");
   ASSERT_TRUE(mount_.write(*file, 0, pattern(5000)));
