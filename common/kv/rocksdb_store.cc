@@ -244,6 +244,10 @@ rocksdb::Options options_for(const RocksDbConfig& config) {
   options.wal_bytes_per_sync = 0;
   options.bytes_per_sync = 1 << 20;  // tables reach the disk evenly, not at their end
 
+  // A log would take 70 MiB when it begins, and free space then says nothing
+  // about how much more can be written.
+  options.allow_fallocate = false;
+
   options.write_buffer_size = config.write_buffer_bytes;
   options.max_write_buffer_number = 3;
   options.memtable_prefix_bloom_size_ratio = 0.02;

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <filesystem>
 #include <string>
 
 #include "tests/support/temporary_directory.h"
@@ -82,6 +84,19 @@ TEST(RocksDbStore, NamesADirectoryThatCannotBeMade) {
   const auto store = open_rocksdb("/proc/nonexistent/db", kSmall);
   ASSERT_FALSE(store);
   EXPECT_THAT(store.error().text, HasSubstr("/proc/nonexistent/db"));
+}
+
+TEST(RocksDbStore, TakesNoMoreOfTheDiskThanItHasWritten) {
+  const TemporaryDirectory directory;
+  const auto store = open_rocksdb(directory.path(), {}).value();
+  ASSERT_TRUE(put(*store, "key", "value", KvDurability::stable));
+  std::uint64_t taken = 0;
+  for (const auto& file : std::filesystem::directory_iterator(directory.path())) {
+    struct stat facts {};
+    ASSERT_EQ(::stat(file.path().c_str(), &facts), 0);
+    taken += static_cast<std::uint64_t>(facts.st_blocks) * 512;
+  }
+  EXPECT_LT(taken, 1U << 20);
 }
 
 TEST(RocksDbStore, LeavesNoLogFilesOfItsOwn) {
