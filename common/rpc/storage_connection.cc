@@ -288,23 +288,20 @@ void StorageConnection::lane_ended(Lane& lane, Error why) {
 
 // Ends State::ending once nothing of the connection is left.
 void StorageConnection::settle_if_ended() {
+  bool again = false;
   {
     const std::lock_guard lock(mutex_);
     const bool streams = put_lane_.stream != nullptr || get_lane_.stream != nullptr;
     if (streams || identifying_) return;
     if (state_ != State::ending && !closing_) return;
-    state_ = State::idle;
+    // For calls that came while the old connection ended. Whoever finds it
+    // idle, from here on, connects himself.
+    const bool waiting = !puts_.empty() || !gets_.empty() || !syncs_.empty();
+    again = !closing_ && waiting;
+    state_ = again ? State::connecting : State::idle;
   }
   stub_.reset();
   channel_.reset();
-  bool again = false;
-  {
-    const std::lock_guard lock(mutex_);
-    const bool waiting = !puts_.empty() || !gets_.empty() || !syncs_.empty();
-    again = !closing_ && waiting;
-    if (again) state_ = State::connecting;
-  }
-  // Calls that came while the old connection ended.
   if (again) return connect();
   finish_lingering();
   if (!closing_ || !lingering_.empty() || syncs_in_flight_ > 0 || local_reads_ > 0) return;
