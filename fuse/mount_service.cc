@@ -1,12 +1,16 @@
 #include "fuse/mount_service.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fmt/format.h>
+#include <string>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
+#include "common/base/config_file.h"
 #include "common/base/log.h"
+#include "common/rpc/time_limit.h"
 
 namespace dfs::fuse {
 namespace {
@@ -14,6 +18,21 @@ namespace {
 // A server that is being restarted is waited for this long before the mount
 // is given up.
 constexpr std::chrono::seconds kConnectTimeout{3};
+// A server that is there takes some milliseconds.
+constexpr std::chrono::seconds kStableTimeout{3};
+constexpr std::size_t kInodesNamedMax = 8;
+
+// What may be lost, so that people can look for it (find -inum).
+std::string describe(const FileSystem::Unsent& unsent) {
+  if (unsent.files.empty()) return "what was written last";
+  const std::size_t named = std::min(unsent.files.size(), kInodesNamedMax);
+  std::string inodes;
+  for (std::size_t at = 0; at < named; ++at)
+    inodes += fmt::format("{}{}", at > 0 ? ", " : "", unsent.files[at].value());
+  if (named < unsent.files.size()) inodes += ", ...";
+  return fmt::format("{} written to {} {} (inode {})", format_size(unsent.bytes),
+                     unsent.files.size(), unsent.files.size() == 1 ? "file" : "files", inodes);
+}
 
 }  // namespace
 
@@ -87,6 +106,8 @@ Result<void> MountService::mount(const MountOptions& options,
   point_.emplace(std::move(point));
   session_ = TRY(Session::create(options.session, point_->take_device(), *files_,
                                  SystemClock::instance()));
+  // What statfs answers once the server is silent, which umount(8) waits for.
+  TRY(files_->stat_fs({}));
   session_->start();
   watcher_ = std::thread([this] {
     session_->wait();
@@ -110,24 +131,37 @@ Result<void> MountService::serve() {
   if (stop_.wait() == StopSignals::Cause::unmounted) {
     log_info("fuse", "{} has been unmounted", point_->directory().native());
     point_->forget();
-    return write_back();
+    TRY(write_back());
+  } else {
+    log_info("fuse", "asked to end; writing back and unmounting {}", point_->directory().native());
+    TRY(write_back());
+    if (point_->unmount() == MountPoint::Left::still_in_use) {
+      TRY(write_back());  // what was written since
+    }
   }
-  log_info("fuse", "asked to end; writing back and unmounting {}", point_->directory().native());
-  TRY(write_back());
-  if (point_->unmount() == MountPoint::Left::still_in_use) {
-    TRY(write_back());  // what was written since
-  }
+  make_stable();
   return {};
 }
 
+CallContext MountService::context(Interrupt& interrupt) {
+  return {.caller = {::getuid(), ::getgid()}, .interrupt = &interrupt};
+}
+
 Result<void> MountService::write_back() {
-  CallContext context;
-  context.caller = {::getuid(), ::getgid()};
-  context.interrupt = &stop_.impatience();
-  const Result<void> written = files_->sync(context);
+  const Result<void> written = files_->write_back(context(stop_.impatience()));
   if (written) return {};
-  return fail(written.error().code,
-              fmt::format("what was written last may be lost: {}", written.error().to_string()));
+  return fail(written.error().code, fmt::format("{} may be lost: {}", describe(files_->unsent()),
+                                                written.error().to_string()));
+}
+
+// The servers have everything; what power loss could take from them is theirs
+// to shorten, whoever waits. So a server that is away is not waited for.
+void MountService::make_stable() {
+  TimeLimit limit(kStableTimeout);
+  const Result<void> stable = files_->sync(context(limit.interrupt()));
+  if (stable) return;
+  log_warn("fuse", "the metadata server does not say that what it took last is on its disk: {}",
+           stable.error().to_string());
 }
 
 }  // namespace dfs::fuse

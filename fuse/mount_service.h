@@ -40,9 +40,12 @@ class MountService {
 
   Result<void> connect(const MountOptions& options);
   Result<void> mount(const MountOptions& options, const std::filesystem::path& directory);
+  static CallContext context(Interrupt& interrupt);
   // Everything written is on the servers when it returns. The second signal
-  // ends the wait.
+  // ends the wait; the error says what may be lost.
   Result<void> write_back();
+  // And survives power loss, unless the metadata server does not answer soon.
+  void make_stable();
 
   // The engine, for the hooks of a metadata session that outlives it; null
   // once it is gone. A hook runs under the lock: it does not wait.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/client/engine.h"
+#include "common/rpc/time_limit.h"
 
 namespace dfs {
 
@@ -88,10 +89,21 @@ Result<void> Engine::remove_xattr(InodeId inode, const std::string& name,
 }
 
 Result<StatFsResult> Engine::stat_fs(const CallContext& context) {
-  StatFsResult result = TRY(ask<StatFsResult>(StatFsArgs{}, context));
+  StatFsResult result = TRY(ask_space(context));
   // What is buffered will need room there.
   result.bytes_available -= std::min<std::uint64_t>(result.bytes_available, buffer_.used_bytes());
   return result;
+}
+
+Result<StatFsResult> Engine::ask_space(const CallContext& context) {
+  const std::optional<StatFsResult> known = space_.with([](const auto& last) { return last; });
+  std::optional<TimeLimit> limit;
+  if (known) limit.emplace(config_.stat_fs_timeout);
+  const auto fresh = ask<StatFsResult>(
+      StatFsArgs{}, {context.caller, limit ? &limit->interrupt() : context.interrupt});
+  if (known && !fresh && fresh.error().code == Errc::interrupted) return *known;
+  if (fresh) space_.with([&](auto& last) { last = *fresh; });
+  return fresh;
 }
 
 }  // namespace dfs

@@ -26,6 +26,9 @@ struct ClientConfig {
   std::chrono::milliseconds attribute_timeout{1000};
   // Inodes kept with their attributes and extents when nobody has them open.
   std::size_t inodes_max = 200'000;
+  // How long statfs waits for a metadata server that has answered it before;
+  // then it tells that again. umount(8) asks, and needs no server for the rest.
+  std::chrono::milliseconds stat_fs_timeout{1000};
   // 0: calls wait for the servers for ever (hard mount). Otherwise they fail
   // with `timed_out` after this long (soft mount).
   std::chrono::milliseconds soft_timeout{0};

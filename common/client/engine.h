@@ -10,6 +10,9 @@
 // Threads: any.
 #pragma once
 
+#include <optional>
+
+#include "common/base/guarded.h"
 #include "common/client/block_cache.h"
 #include "common/client/chunk_reader.h"
 #include "common/client/file_reader.h"
@@ -74,7 +77,9 @@ class Engine final : public FileSystem {
   Result<std::optional<std::uint64_t>> seek(OpenFile& file, std::uint64_t offset, bool data,
                                             const CallContext& context) override;
   Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) override;
+  Result<void> write_back(const CallContext& context) override;
   Result<void> sync(const CallContext& context) override;
+  Unsent unsent() const override { return write_back_.unsent(); }
 
   std::vector<InodeId> held_inodes() const override;
   void session_replaced() override;
@@ -89,6 +94,9 @@ class Engine final : public FileSystem {
   Result<R> ask(Args args, const CallContext& context);
   template <typename R, typename Args>
   Result<R> change(Args args, const CallContext& context);
+
+  // From the server, or what it said last when it is silent.
+  Result<StatFsResult> ask_space(const CallContext& context);
 
   // Sends a change of one inode's contents or times while no commit of it is
   // on its way; `apply(state, answer)` follows it under the lock.
@@ -117,6 +125,7 @@ class Engine final : public FileSystem {
   FileReader files_;
   WriteBack write_back_;
   LateCalls late_;
+  Guarded<std::optional<StatFsResult>> space_;  // as told last
 };
 
 template <typename R, typename Args>

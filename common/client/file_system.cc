@@ -107,8 +107,12 @@ void Engine::session_replaced() {
   }
 }
 
+Result<void> Engine::write_back(const CallContext& context) {
+  return write_back_.flush_all(context.interrupt);
+}
+
 Result<void> Engine::sync(const CallContext& context) {
-  TRY(write_back_.flush_all(context.interrupt));
+  TRY(write_back(context));
   return meta_sync_.sync(context.caller, context.interrupt);
 }
 

@@ -140,8 +140,17 @@ class FileSystem {
   virtual Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) = 0;
 
   // --- the whole ---
-  // Uploads and commits everything written, everywhere; waits.
+  // Uploads and commits everything written, everywhere; waits. Then the
+  // servers have it, and it survives the death of any one of their processes.
+  virtual Result<void> write_back(const CallContext& context) = 0;
+  // The same; then asks the metadata server to make it safe from power loss.
   virtual Result<void> sync(const CallContext& context) = 0;
+  // What would be lost if this process died now.
+  struct Unsent {
+    std::uint64_t bytes = 0;
+    std::vector<InodeId> files;
+  };
+  virtual Unsent unsent() const = 0;
 
   // --- for the session (MetaSession's hooks; they do not wait) ---
   // The inodes open here, each as often as it is open.

@@ -85,6 +85,19 @@ Result<void> WriteBack::flush_all(Interrupt* interrupt) {
   return result;
 }
 
+FileSystem::Unsent WriteBack::unsent() const {
+  FileSystem::Unsent result;
+  for (const InodeStatePtr& state : dirty_states()) {
+    const std::lock_guard lock(state->mutex);
+    const std::uint64_t bytes = state->dirty.ranges().bytes();
+    if (bytes == 0) continue;
+    result.bytes += bytes;
+    result.files.push_back(state->inode);
+  }
+  std::sort(result.files.begin(), result.files.end());
+  return result;
+}
+
 WriteBack::Next WriteBack::next_locked(InodeState& state, const Target& target) const {
   Next next;
   if (state.error) {

@@ -25,6 +25,7 @@
 #include "common/client/chunk_writer.h"
 #include "common/client/client_config.h"
 #include "common/client/committer.h"
+#include "common/client/file_system.h"
 #include "common/client/inode_state.h"
 #include "common/client/meta_sync.h"
 #include "common/client/server_health.h"
@@ -63,6 +64,8 @@ class WriteBack {
   Result<void> fsync(const InodeStatePtr& state, Interrupt* interrupt);
   // flush() for every file; the first error, after all have been tried.
   Result<void> flush_all(Interrupt* interrupt);
+  // What is not committed yet, of every file.
+  FileSystem::Unsent unsent() const;
 
   // Runs `change` while no commit of the inode is on its way and none can
   // start. What was written stays buffered meanwhile.

@@ -545,6 +545,8 @@ Result<std::vector<Extent>> MemoryFileSystem::extents(InodeId, const CallContext
   return std::vector<Extent>{};
 }
 
+Result<void> MemoryFileSystem::write_back(const CallContext&) { return {}; }
+
 Result<void> MemoryFileSystem::sync(const CallContext&) {
   const std::lock_guard lock(mutex_);
   ++counts_.syncs;

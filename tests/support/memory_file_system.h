@@ -105,7 +105,9 @@ class MemoryFileSystem final : public FileSystem {
   Result<std::optional<std::uint64_t>> seek(OpenFile& file, std::uint64_t offset, bool data,
                                             const CallContext& context) override;
   Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) override;
+  Result<void> write_back(const CallContext& context) override;
   Result<void> sync(const CallContext& context) override;
+  Unsent unsent() const override { return {}; }
 
  private:
   struct Name {

@@ -73,6 +73,22 @@ TEST_F(EngineFsyncTest, SyncsWhatWasFlushedWithoutSyncBefore) {
   mount_.fs->close(file);
 }
 
+TEST_F(EngineFsyncTest, WritesBackWithoutWaitingForStableMedia) {
+  const OpenFilePtr file = mount_.create("a");
+  const InodeId inode = mount_.inode_of("a");
+  ASSERT_TRUE(mount_.write(*file, 0, pattern(3000)));
+  EXPECT_EQ(mount_.fs->unsent().bytes, 3000U);
+  EXPECT_EQ(mount_.fs->unsent().files, std::vector<InodeId>{inode});
+  ASSERT_TRUE(mount_.fs->write_back({}));
+  EXPECT_EQ(mount_.fs->unsent().bytes, 0U);
+  EXPECT_TRUE(mount_.fs->unsent().files.empty());
+  EXPECT_EQ(cluster_.meta.commits(), 1U);
+  EXPECT_EQ(count("meta-sync"), 0U);
+  ASSERT_TRUE(mount_.fs->sync({}));
+  EXPECT_EQ(count("meta-sync"), 1U);
+  mount_.fs->close(file);
+}
+
 TEST_F(EngineFsyncTest, SyncsWhatAnotherMountHasWritten) {
   const OpenFilePtr file = mount_.create("a");
   ASSERT_TRUE(mount_.write(*file, 0, pattern(600000)));

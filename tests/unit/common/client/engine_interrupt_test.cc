@@ -154,5 +154,17 @@ TEST_F(EngineInterruptTest, ReleasesAnOpenThatNobodyWaitedFor) {
   EXPECT_EQ(cluster_.meta.opens(inode), 0U);
 }
 
+TEST_F(EngineInterruptTest, TellsTheSpaceThatItKnowsWhenTheServerIsSilent) {
+  ClientConfig config = small_config();
+  config.stat_fs_timeout = std::chrono::milliseconds{1};
+  FakeMount mount(cluster_, config);
+  const auto told = mount.fs->stat_fs({});
+  ASSERT_TRUE(told);
+  mount.meta.set_away(true);
+  const auto known = mount.fs->stat_fs({});
+  ASSERT_TRUE(known) << known.error().to_string();
+  EXPECT_EQ(known->bytes_available, told->bytes_available);
+}
+
 }  // namespace
 }  // namespace dfs
