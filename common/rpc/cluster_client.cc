@@ -53,6 +53,10 @@ v1::HeartbeatRequest request_for(const HeartbeatArgs& args) {
 
 Result<RegisterResult> result_from(const v1::RegisterResponse& response) {
   if (response.has_error()) return fail(from_proto(response.error()));
+  if (response.protocol_version() != 0 && response.protocol_version() != kProtocolVersion)
+    return fail(Errc::wrong_version,
+                fmt::format("it speaks version {} of the protocol, this program version {}",
+                            response.protocol_version(), kProtocolVersion));
   RegisterResult result;
   result.cluster = response.cluster();
   if (result.cluster.empty()) return convert::bad("the metadata server names no cluster");
@@ -90,15 +94,23 @@ class GrpcClusterClient final : public ClusterClient {
   Result<RegisterResult> register_server(const RegisterArgs& args) override {
     const auto response = TRY(
         (ask<v1::RegisterResponse>(request_for(args), &Stub::PrepareAsyncRegister)));
-    return result_from(response);
+    return named(result_from(response));
   }
   Result<HeartbeatResult> heartbeat(const HeartbeatArgs& args) override {
     const auto response = TRY(
         (ask<v1::HeartbeatResponse>(request_for(args), &Stub::PrepareAsyncHeartbeat)));
-    return result_from(response);
+    return named(result_from(response));
   }
 
  private:
+  // An error with the name of who answered it.
+  template <typename R>
+  Result<R> named(Result<R> result) const {
+    if (result) return result;
+    return fail(result.error().code,
+                fmt::format("the metadata server at {}: {}", address_, result.error().text));
+  }
+
   template <typename Response>
   using Reader = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>>;
 
@@ -130,8 +142,9 @@ class GrpcClusterClient final : public ClusterClient {
         if (current == stub) current.reset();
       });
       error.text = fmt::format("no metadata server answers at {}: {}", address_, error.text);
+      return fail(std::move(error));
     }
-    return fail(std::move(error));
+    return named(Result<Response>(fail(std::move(error))));
   }
 
   std::shared_ptr<Stub> connection() {

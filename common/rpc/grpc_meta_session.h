@@ -73,6 +73,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   void take_group_table(const v1::GroupTable& message);
   void break_off(Error why);
   void end_for_good(Error why);
+  void refuse(Error why);
 
   // The end of a session; all but close() on the loop.
   void close();

@@ -136,16 +136,25 @@ void GrpcMetaSession::on_end(Error why) {
 
 void GrpcMetaSession::end_for_good(Error why) {
   std::vector<PendingRequestPtr> all;
+  bool had_begun = false;
   {
     const std::lock_guard lock(mutex_);
     if (ended_) return;
     ended_ = why;
+    had_begun = session_ != SessionId{};
     all = pending_.take_all();
     unanswered_.store(0);
   }
-  log_error("rpc", "the session has ended: {}", why.to_string());
+  // Before that, connect() is told.
+  if (had_begun) log_error("rpc", "the session has ended: {}", why.to_string());
   fail_all(all, why);
   over_.store(true);
+}
+
+// Whoever answers is no server for us, and will not be.
+void GrpcMetaSession::refuse(Error why) {
+  end_for_good(why);
+  break_off(std::move(why));
 }
 
 // --- what the server says ------------------------------------------------------------
@@ -168,17 +177,19 @@ void GrpcMetaSession::take_error(const v1::Error& message) {
 }
 
 void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
+  if (welcome.protocol_version() != 0 && welcome.protocol_version() != kProtocolVersion)
+    return refuse({Errc::wrong_version,
+                   fmt::format("the metadata server at {} speaks version {} of the protocol, this "
+                               "program version {}",
+                               options_.address, welcome.protocol_version(), kProtocolVersion)});
   const std::string& expected = cluster_.empty() ? options_.cluster : cluster_;
   if (welcome.cluster().empty() || welcome.session() == 0 ||
       (welcome.chunk_size() == 0 || welcome.chunk_size() > kChunkSizeMax))
     return break_off({Errc::bad_message, "the welcome lacks the cluster, session or chunk size"});
-  if (!expected.empty() && welcome.cluster() != expected) {
-    Error error{Errc::wrong_cluster,
-                fmt::format("the metadata server at {} belongs to cluster {}, not to {}",
-                            options_.address, welcome.cluster(), expected)};
-    end_for_good(error);
-    return break_off(std::move(error));
-  }
+  if (!expected.empty() && welcome.cluster() != expected)
+    return refuse({Errc::wrong_cluster,
+                   fmt::format("the metadata server at {} belongs to cluster {}, not to {}",
+                               options_.address, welcome.cluster(), expected)});
   if (welcome.has_group_table()) take_group_table(welcome.group_table());
 
   PendingRequests::Restart restart;

@@ -25,6 +25,9 @@ constexpr int kMemoryLooks = 200;
 
 using Stub = v1::StorageService::Stub;
 
+// The two do not belong together, and waiting will not change it.
+bool is_refusal(Errc code) { return code == Errc::wrong_cluster || code == Errc::wrong_version; }
+
 }  // namespace
 
 StorageConnection::StorageConnection(StorageClientOptions options, ServerInfo server,
@@ -250,9 +253,12 @@ void StorageConnection::break_off(Error why) {
   std::map<std::uint64_t, GetCallPtr> gets;
   std::vector<SyncCall> syncs;
   std::shared_ptr<StreamClient> streams[2];
+  bool to_tell = false;
   {
     const std::lock_guard lock(mutex_);
     if (state_ == State::ending || state_ == State::idle) return;
+    // It is tried again for ever; somebody should know why it is in vain.
+    to_tell = is_refusal(why.code) && last_failure_.code != why.code;
     if (state_ == State::up && heard_) {
       pause_ = kPauseLeast;
       retry_at_ = clock_.now();
@@ -269,6 +275,7 @@ void StorageConnection::break_off(Error why) {
     streams[0] = put_lane_.stream;
     streams[1] = get_lane_.stream;
   }
+  if (to_tell) log_warn("rpc", "{}", why.text);
   for (const auto& stream : streams)
     if (stream != nullptr) stream->cancel();
   for (PutCallPtr& call : puts) finish_put(std::move(call), fail(why));
@@ -281,8 +288,7 @@ void StorageConnection::lane_ended(Lane& lane, Error why) {
     const std::lock_guard lock(mutex_);
     lane.stream.reset();
   }
-  const bool ours = why.code == Errc::wrong_cluster || why.code == Errc::wrong_version;
-  break_off(error(ours ? why.code : Errc::unavailable, why.text));
+  break_off(error(is_refusal(why.code) ? why.code : Errc::unavailable, why.text));
   settle_if_ended();
 }
 

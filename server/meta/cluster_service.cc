@@ -61,6 +61,7 @@ grpc::ByteBuffer answer_to(const RegisterResult& result) {
   response.set_heartbeat_interval_ms(
       static_cast<std::uint64_t>(result.heartbeat_interval.count()));
   to_proto(result.group_table, *response.mutable_group_table());
+  response.set_protocol_version(kProtocolVersion);
   return serialize_message(response);
 }
 

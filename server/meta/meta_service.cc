@@ -166,6 +166,7 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
     message.set_chunk_size(result->chunk_size);
     message.set_session_timeout_ms(static_cast<std::uint64_t>(result->session_timeout.count()));
     message.set_server_version(version());
+    message.set_protocol_version(kProtocolVersion);
     peer_->send(serialize_message(frame));
     peer_->resume();
   }

@@ -1,6 +1,7 @@
 """Wrong command lines and configurations: one clear line, an exit code that is
 not 0, and nothing changed, running or mounted."""
 
+import contextlib
 import os
 import re
 import socket
@@ -159,6 +160,55 @@ def wrong_mounts_are_refused(space):
         check_equal(sorted(os.listdir(place)), [], "the mount point")
         pids = {process["pid"] for process in cluster.processes().values()}
         check_equal(set(processes_about(space.directory)) - pids, set(), "processes that are left")
+
+
+@contextlib.contextmanager
+def other_version(*role):
+    """A peer that speaks the next version of the protocol; where it listens."""
+    with subprocess.Popen([program("dfs-other-version"), *role], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as peer:
+        try:
+            address = peer.stdout.readline().decode().strip()
+            check(address, f"dfs-other-version {role} does not start")
+            yield address
+        finally:
+            peer.stdin.close()
+
+
+@contextlib.contextmanager
+def meta_server(space):
+    """A metadata server without storage servers; where it listens."""
+    address = f"127.0.0.1:{free_port()}"
+    reader, writer = os.pipe()
+    with subprocess.Popen([program("dfs-meta"), "--data", space.path("meta"), "--listen", address, "--replicas", "1",
+                           "--ready-fd", str(writer)], pass_fds=[writer], stderr=subprocess.DEVNULL) as server:
+        os.close(writer)
+        try:
+            check_equal(os.read(reader, 100), b"ready\n", "what dfs-meta says when it is ready")
+            yield address
+        finally:
+            os.close(reader)
+            server.terminate()
+
+
+def peers_of_another_version_are_refused(space):
+    place = space.path("place")
+    place.mkdir()
+    both = r"version \d+.* version \d+"
+    for manners in ("refusing", "welcoming"):
+        with other_version(manners) as meta:
+            named = rf"metadata server at {re.escape(meta)}\b.*{both}"
+            check_refused(["dfs-mount", meta, place], named)
+            check_refused(["dfs", "status", "--meta", meta], named)
+            check_refused(["dfs-storage", "--data", space.path(f"{manners}-storage"), "--listen", "127.0.0.1:0",
+                           "--meta", meta], named)
+    check_equal(mounts_below(space.directory), [], "the mounts")
+
+    write_file(space.path("file"), b"unheard of")
+    with meta_server(space) as meta, other_version("storage", meta) as storage:
+        check_refused(["dfs", "put", "--meta", meta, "--timeout", "3", space.path("file"), "/file"],
+                      rf"storage server 1 at {re.escape(storage)}: .*{both}")
+    check_equal(processes_about(space.directory), {}, "processes that are left")
 
 
 def wrong_command_lines_of_dfs_get_one_line(space):

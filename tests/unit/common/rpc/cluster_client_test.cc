@@ -1,5 +1,6 @@
 #include "common/rpc/cluster_client.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -12,6 +13,7 @@
 
 #include "common/base/guarded.h"
 #include "common/rpc/handler.h"
+#include "common/rpc/protocol.h"
 #include "common/rpc/stream_server.h"
 #include "dfs/v1/cluster.pb.h"
 
@@ -73,7 +75,7 @@ TEST_F(ClusterClientTest, ServesManyCallersAtOnce) {
   for (std::thread& caller : callers) caller.join();
 }
 
-TEST_F(ClusterClientTest, PassesOnWhatTheServerAnswered) {
+TEST_F(ClusterClientTest, PassesOnWhatTheServerAnsweredAndNamesIt) {
   serve([](const v1::HeartbeatRequest&) -> Result<v1::HeartbeatResponse> {
     return fail(Errc::wrong_cluster, "this is cluster-9");
   });
@@ -81,7 +83,30 @@ TEST_F(ClusterClientTest, PassesOnWhatTheServerAnswered) {
   const auto refused = client->heartbeat({});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::wrong_cluster);
-  EXPECT_NE(refused.error().text.find("cluster-9"), std::string::npos) << refused.error().text;
+  EXPECT_EQ(refused.error().text,
+            fmt::format("the metadata server at {}: this is cluster-9", server_->address()));
+}
+
+TEST_F(ClusterClientTest, RefusesToBeRegisteredInAnotherVersion) {
+  server_ = *StreamServer::start(
+      {.listen_address = "127.0.0.1:0", .local_socket = false}, {},
+      {{"/dfs.v1.ClusterService/Register",
+        inline_unary_method<v1::RegisterRequest, v1::RegisterResponse>(
+            [](const v1::RegisterRequest&) -> Result<v1::RegisterResponse> {
+              v1::RegisterResponse response;
+              response.set_cluster("home");
+              response.set_server(1);
+              response.set_heartbeat_interval_ms(1000);
+              response.set_protocol_version(kProtocolVersion + 1);
+              return response;
+            })}});
+  const auto refused = make_cluster_client(server_->address())->register_server({});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::wrong_version);
+  EXPECT_EQ(refused.error().text,
+            fmt::format("the metadata server at {}: it speaks version {} of the protocol, this program "
+                        "version {}",
+                        server_->address(), kProtocolVersion + 1, kProtocolVersion));
 }
 
 TEST_F(ClusterClientTest, GivesUpOnASilentServerAndNamesIt) {

@@ -51,6 +51,7 @@ class FakeMeta {
   // Guarded by with().
   std::string cluster = "home";
   std::optional<Error> refusal;
+  std::uint32_t protocol_version = kProtocolVersion;
   bool forgets_sessions = false;
   std::uint64_t table_version = 1;
   std::size_t frames = 0;
@@ -89,6 +90,7 @@ inline void FakeMeta::welcome(const v1::Hello& hello, v1::ServerFrame& answer) {
   welcome.set_session_epoch(1);
   welcome.set_resumed(resumed);
   welcome.set_chunk_size(kChunkSizeDefault);
+  welcome.set_protocol_version(protocol_version);
   welcome.mutable_group_table()->set_version(table_version);
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -143,6 +145,27 @@ TEST_F(MetaSessionTest, EndsForGoodAtAServerOfAnotherVersion) {
   EXPECT_NE(result.error().text.find("I speak 2"), std::string::npos);
   EXPECT_EQ(session->call(read_, {}, nullptr).error().code, Errc::wrong_version);
   EXPECT_EQ(try_connect().error().code, Errc::wrong_version);
+}
+
+TEST_F(MetaSessionTest, RefusesAServerThatWelcomesItInAnotherVersion) {
+  meta_.with([](FakeMeta& meta) { meta.protocol_version = kProtocolVersion + 1; });
+  start();
+  MetaSession::Options options;
+  options.connect_timeout = 30s;  // it is not tried again
+  const auto refused = try_connect(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::wrong_version);
+  EXPECT_EQ(refused.error().text,
+            fmt::format("the metadata server at {} speaks version {} of the protocol, this program "
+                        "version {}",
+                        address_, kProtocolVersion + 1, kProtocolVersion));
+  EXPECT_EQ(meta_.hellos().size(), 1u);
+}
+
+TEST_F(MetaSessionTest, TakesAWelcomeThatDoesNotNameAVersion) {
+  meta_.with([](FakeMeta& meta) { meta.protocol_version = 0; });
+  start();
+  EXPECT_TRUE(try_connect());
 }
 
 TEST_F(MetaSessionTest, RefusesAServerOfAnotherCluster) {

@@ -1,5 +1,6 @@
 #include "common/rpc/grpc_storage_client.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -482,7 +483,11 @@ TEST_F(StorageClientTest, RefusesAnotherServerClusterOrVersion) {
   storage_.cluster = "home";
   storage_.version = kProtocolVersion + 1;
   clock_.advance(2s);
-  EXPECT_EQ(put(put_args(chunk(1), bytes)).error().code, Errc::wrong_version);
+  const Error refusal = put(put_args(chunk(1), bytes)).error();
+  EXPECT_EQ(refusal.code, Errc::wrong_version);
+  EXPECT_EQ(refusal.text, fmt::format("storage server 3 at {}: it speaks protocol version {}, this "
+                                      "program version {}",
+                                      address_, kProtocolVersion + 1, kProtocolVersion));
 }
 
 TEST_F(StorageClientTest, GivesUpACallThatDoesNotGoOn) {

@@ -2,6 +2,7 @@
 // port.
 #include "server/meta/meta_server.h"
 
+#include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
@@ -9,10 +10,13 @@
 #include <fstream>
 #include <thread>
 
+#include "common/base/process.h"
 #include "common/rpc/channels.h"
 #include "common/rpc/cluster_client.h"
+#include "common/rpc/grpc_status.h"
 #include "common/rpc/meta_session.h"
 #include "common/rpc/protocol.h"
+#include "dfs/v1/cluster.grpc.pb.h"
 #include "dfs/v1/meta.grpc.pb.h"
 #include "tests/support/temporary_directory.h"
 
@@ -241,8 +245,32 @@ TEST_F(MetaServerTest, AClientOfAnotherVersionIsRefusedWithBothVersions) {
   v1::ClientFrame frame = Stranger::hello();
   frame.mutable_hello()->set_protocol_version(kProtocolVersion + 1);
   stranger.say(frame);
-  EXPECT_EQ(stranger.hear().error().code(), static_cast<std::uint32_t>(Errc::wrong_version));
+  const v1::ServerFrame answer = stranger.hear();
+  EXPECT_EQ(answer.error().code(), static_cast<std::uint32_t>(Errc::wrong_version));
+  EXPECT_EQ(answer.error().text(),
+            fmt::format("the client speaks version {} of the protocol, the metadata server ({}) "
+                        "version {}",
+                        kProtocolVersion + 1, version(), kProtocolVersion));
   EXPECT_TRUE(stranger.is_over());
+}
+
+TEST_F(MetaServerTest, AStorageServerOfAnotherVersionIsRefusedWithBothVersions) {
+  start();
+  const auto stub = v1::ClusterService::NewStub(make_channel(server->address()));
+  grpc::ClientContext context;
+  v1::RegisterRequest request;
+  request.set_protocol_version(kProtocolVersion + 1);
+  request.set_identity("one");
+  request.set_address("127.0.0.1:7401");
+  v1::RegisterResponse response;
+  const grpc::Status status = stub->Register(&context, request, &response);
+  EXPECT_FALSE(status.ok());
+  const Error refusal = from_grpc(status);
+  EXPECT_EQ(refusal.code, Errc::wrong_version);
+  EXPECT_EQ(refusal.text,
+            fmt::format("the storage server at 127.0.0.1:7401 speaks version {} of the protocol, the "
+                        "metadata server version {}",
+                        kProtocolVersion + 1, kProtocolVersion));
 }
 
 TEST_F(MetaServerTest, RequestsThatBreakTheProtocolEndTheirStreamAndNoOther) {
