@@ -5,7 +5,9 @@
 // not. Cursors must be gone before the store.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -27,10 +29,13 @@ class MemoryKvStore final : public KvStore {
   Result<void> sync() override;
   Result<void> flush() override;
   std::uint64_t disk_bytes() const override;
+  std::uint64_t free_bytes() const override { return free_bytes_; }
 
   // The next `count` writes, syncs or flushes fail with `code` and change
   // nothing.
   void fail_writes(Errc code, int count = 1);
+  // What free_bytes() says; nothing else depends on it.
+  void set_free_bytes(std::uint64_t bytes) { free_bytes_ = bytes; }
   // Back to what sync(), flush() or a stable write had made safe.
   void lose_power();
 
@@ -66,6 +71,7 @@ class MemoryKvStore final : public KvStore {
   Plain safe_;                                        // what a power loss leaves
   std::vector<KvBatch> log_;                          // `process` writes since the last sync
   std::set<std::string, std::less<>> unlogged_keys_;  // changed by `none` since the last flush
+  std::atomic<std::uint64_t> free_bytes_{std::numeric_limits<std::uint64_t>::max()};
   Errc fail_code_ = Errc::ok;
   int fail_count_ = 0;
 };

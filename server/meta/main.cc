@@ -20,6 +20,7 @@ struct CommandLine {
   std::optional<std::string> listen;
   std::optional<std::uint32_t> replicas;
   std::optional<std::string> chunk_size;
+  std::optional<std::string> reserve;
 };
 
 void add_options(CLI::App& app, CommandLine& line) {
@@ -28,6 +29,8 @@ void add_options(CLI::App& app, CommandLine& line) {
   app.add_option("--replicas", line.replicas, "New cluster: copies of each chunk, 1 to 16 (3)");
   app.add_option("--chunk-size", line.chunk_size,
                  "New cluster: largest chunk, such as 8MiB (8MiB; at most 64MiB)");
+  app.add_option("--reserve", line.reserve,
+                 "Space of the disk that is kept for deletions, such as 64MiB (256MiB)");
   add_daemon_options(app, line.daemon);
 }
 
@@ -40,6 +43,7 @@ Result<MetaConfig> configuration(const CommandLine& line) {
   if (line.listen) config.listen_address = *line.listen;
   if (line.replicas) config.replicas = *line.replicas;
   if (line.chunk_size) config.chunk_size = TRY(parse_size(*line.chunk_size));
+  if (line.reserve) config.reserved_bytes = TRY(parse_size(*line.reserve));
   TRY(config.validate());
   return config;
 }

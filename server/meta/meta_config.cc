@@ -11,6 +11,8 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t kCacheBytesMin = 8 * MiB;
 constexpr std::uint64_t kCacheBytesMax = 64 * GiB;
+constexpr std::uint64_t kReserveMin = 1 * MiB;
+constexpr std::uint64_t kReserveMax = 1 * TiB;
 
 Result<void> check_range(std::string_view what, std::uint64_t value, std::uint64_t least,
                          std::uint64_t most) {
@@ -44,6 +46,7 @@ Result<void> MetaConfig::validate() const {
       return fail(Errc::invalid, fmt::format("the chunk size is {}; it must be a multiple of {}",
                                              *chunk_size, format_size(kBlockSize)));
   }
+  TRY(check_range("the reserve", reserved_bytes, kReserveMin, kReserveMax));
   TRY(check_range("the longest queue", queue_max, 1, 1'000'000));
   TRY(check_range("the largest batch", batch_max, 1, 4'096));
   if (server_silence_max < 2 * heartbeat_interval)
@@ -67,6 +70,7 @@ Result<void> MetaConfig::read(ConfigFile& file) {
   TRY(file.read_size("block_cache_size", block_cache_bytes, kCacheBytesMin, kCacheBytesMax));
   TRY(file.read_size("inode_cache_size", inode_cache_bytes, kCacheBytesMin, kCacheBytesMax));
   TRY(file.read_size("name_cache_size", name_cache_bytes, kCacheBytesMin, kCacheBytesMax));
+  TRY(file.read_size("reserve", reserved_bytes, kReserveMin, kReserveMax));
   TRY(read_count(file, "queue_max", queue_max, 1, 1'000'000));
   TRY(read_count(file, "batch_max", batch_max, 1, 4'096));
   TRY(read_count(file, "outstanding_max", outstanding_max, 1, 1'000'000));

@@ -38,6 +38,11 @@ struct MetaConfig {
   std::size_t servers_max = 1'024;
   std::size_t held_max = 1'000'000;     // inodes that one session holds open
 
+  // Of the disk, above what the store itself keeps (a sixteenth, at most 256
+  // MiB): the namespace does not grow into it, so that deletions still can be
+  // recorded, about a million of them.
+  std::uint64_t reserved_bytes = 256 * MiB;
+
   // What power loss may take from the end of what was not fsynced.
   std::chrono::milliseconds sync_interval{500};
   std::chrono::milliseconds heartbeat_interval{3'000};

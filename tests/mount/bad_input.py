@@ -68,6 +68,9 @@ def wrong_command_lines_of_the_servers_get_one_line(space):
                           ("--chunk-size", "banana"), ("--chunk-size", "1GiB"), ("--chunk-size", "1"),
                           ("--chunk-size", "-5")):
         check_refused(meta(option, value), option.strip("-").replace("-", ".") + "|" + re.escape(value))
+    for value in ("banana", "-1"):
+        check_refused(meta("--reserve", value), re.escape(value))
+    check_refused(meta("--reserve", "0"), r"reserve.* 0\b")
     for option, value in (("--reserve", "banana"), ("--reserve", "-1"), ("--label", "no-equals-sign")):
         check_refused(storage(option, value), re.escape(value))
     check_refused(["dfs-storage", "--data", space.path("storage"), "--listen", "127.0.0.1:0", "--meta", "nonsense"],

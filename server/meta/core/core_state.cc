@@ -33,6 +33,7 @@ CoreState::CoreState(const MetaConfig& config_of, const Clock& clock_of, KvStore
       clock(clock_of),
       started(clock_of.wall()),
       row(std::move(record)),
+      room(store, config.reserved_bytes),
       sessions(clock, orphans,
                {.timeout = config.session_timeout,
                 .orphan_grace = config.orphan_grace,
@@ -88,7 +89,8 @@ OperationContext CoreState::context(Caller caller, SessionId session) {
           .defaults = row.default_policy(),
           .ids = row,
           .totals = row.totals(),
-          .unfinished = unfinished_};
+          .unfinished = unfinished_,
+          .room = &room};
 }
 
 OperationContext CoreState::purge_context() {
@@ -104,6 +106,7 @@ OperationContext CoreState::purge_context() {
 }
 
 void CoreState::keep(const KvBatch& batch) {
+  room.wrote(batch.byte_size());
   for (const KvBatch::Change& change : batch.changes()) {
     const bool put = change.kind == KvBatch::Change::Kind::put;
     if (change.key.front() == tables::Garbage::kPrefix) counts.garbage += put ? 1 : -1;

@@ -14,6 +14,7 @@
 #include "common/kv/kv_store.h"
 #include "server/meta/cluster/cluster.h"
 #include "server/meta/core/cluster_row.h"
+#include "server/meta/core/disk_room.h"
 #include "server/meta/meta_config.h"
 #include "server/meta/ops/operation.h"
 #include "server/meta/sessions/orphan_queue.h"
@@ -58,6 +59,7 @@ class CoreState {
   const Clock& clock;
   const WallNanos started;
   ClusterRow row;
+  DiskRoom room;
   OrphanQueue orphans;
   SessionTable sessions;
   Cluster cluster;

@@ -23,6 +23,7 @@ class HousekeepingJob final : public CoreJob {
   explicit HousekeepingJob(bool* more) : more_(more) {}
 
   Result<void> change(CoreState& state) override {
+    state.room.refresh();
     state.cluster.expire();
     TRY(end_session(state));
     purge_orphans(state);

@@ -122,6 +122,7 @@ Result<MetaResult> RequestRunner::dispatch(Session& session, const CoreRequest& 
 
 Result<MetaResult> RequestRunner::allocate(Session& session, const CoreRequest& request,
                                            const AllocateArgs& args) {
+  TRY(state_.room.check());
   state_.txn.begin_operation();
   const Policy policy = TRY(effective_policy(
       state_.txn, state_.context(request.caller, session.id), args.inode));

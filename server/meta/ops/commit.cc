@@ -65,6 +65,8 @@ Result<void> commit_file(Transaction& txn, const OperationContext& context,
                          const CommitFile& file, InodeRecord& record,
                          ChunkReferences& references) {
   if (!record.is_regular()) return fail(Errc::invalid, "only a regular file has contents");
+  // Even what replaces something is refused: it takes a new chunk first.
+  if (!file.extents.empty()) TRY(check_room(context));
   const std::uint64_t size = record.size;
   for (const FileRange& hole : file.holes)
     TRY(punch_hole(txn, file.inode, record, span_of(hole), references));

@@ -56,6 +56,7 @@ InodeRecord new_record(const OperationContext& context, InodeId parent,
 // Names `record` in `parent` and stores it.
 Result<EntryResult> add_inode(Transaction& txn, const OperationContext& context, InodeId parent,
                               InodeRecord& directory, std::string_view name, InodeRecord record) {
+  TRY(check_room(context));
   const InodeName id = context.ids.next_inode();
   record.generation = id.generation;
   TRY(add_entry(txn, context, parent, directory, name, {id.inode, record.type}));

@@ -21,6 +21,12 @@ Result<const InodeRecord*> find_inode(Transaction& txn, const OperationContext& 
                                       InodeId inode);
 Result<InodeRecord*> edit_inode(Transaction& txn, const OperationContext& context, InodeId inode);
 
+// Before an operation adds rows.
+inline Result<void> check_room(const OperationContext& context) {
+  if (context.room == nullptr) return {};
+  return context.room->check();
+}
+
 inline void attributes_changed(InodeRecord& record, WallNanos now) {
   record.ctime = now;
   ++record.change;

@@ -16,6 +16,7 @@ Result<EntryResult> link(Transaction& txn, const OperationContext& context,
   InodeRecord* directory = TRY(edit_directory(txn, context, args.new_parent));
   const DirentRecord* entry = TRY(find_entry(txn, args.new_parent, args.new_name));
   if (entry != nullptr) return fail(Errc::exists);
+  TRY(check_room(context));
 
   TRY(add_entry(txn, context, args.new_parent, *directory, args.new_name,
                 {args.inode, record->type}));

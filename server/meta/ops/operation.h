@@ -48,6 +48,15 @@ class IdSource {
   virtual InodeName next_inode() = 0;
 };
 
+// Whether there is room for more rows. What only changes or removes some does
+// not ask.
+class Room {
+ public:
+  virtual ~Room() = default;
+  //   no_space  what is left is kept for what frees space
+  virtual Result<void> check() = 0;
+};
+
 // How new data is kept.
 struct Policy {
   std::uint32_t replicas = 1;
@@ -74,6 +83,7 @@ struct OperationContext {
   // Orphans that nobody holds and that have too much to purge in one go are
   // added here: call purge_orphan() on them in later batches.
   std::vector<InodeId>& unfinished;
+  Room* room = nullptr;  // null: as much as there may be
 };
 
 // Runs one operation: begins it in `txn`, and undoes it there and in

@@ -9,7 +9,9 @@
 // Errors of all: `stale` when an inode in the arguments is gone, `io` and
 // `corrupt` from the store. Of all that take a new name: `invalid` (empty, or
 // with '/' or NUL), `name_too_long` (over kNameMax bytes), `not_directory`
-// (the parent is none), `not_found` (the parent has been removed).
+// (the parent is none), `not_found` (the parent has been removed). Of all that
+// add rows - create, symlink, link, set_xattr, a commit with extents -
+// `no_space` when context.room says so.
 #pragma once
 
 #include "server/meta/ops/operation.h"

@@ -26,6 +26,7 @@ Result<AttributesResult> set_xattr(Transaction& txn, const OperationContext& con
     if (record->xattrs >= kXattrsMax) return fail(Errc::no_space);
     ++record->xattrs;
   }
+  if (present == nullptr || args.value.size() > present->value.size()) TRY(check_room(context));
   txn.put<tables::Xattrs>({args.inode, args.name}, {args.value});
   attributes_changed(*record, context.now);
   return AttributesResult{attributes_of(args.inode, *record)};

@@ -28,13 +28,14 @@ TEST(MetaConfig, ItsDefaultsAreUsableOnceThereIsADirectory) {
 TEST(MetaConfig, ReadsWhatAFileSets) {
   const auto config = from_text(
       "data = \"/data\"\nlisten = \"0.0.0.0:7300\"\nreplicas = 2\nchunk_size = \"4MiB\"\n"
-      "session_timeout_ms = 5000\n");
+      "session_timeout_ms = 5000\nreserve = \"64MiB\"\n");
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->data_directory, "/data");
   EXPECT_EQ(config->listen_address, "0.0.0.0:7300");
   EXPECT_EQ(config->replicas, 2u);
   EXPECT_EQ(config->chunk_size, 4 * MiB);
   EXPECT_EQ(config->session_timeout, 5s);
+  EXPECT_EQ(config->reserved_bytes, 64 * MiB);
 }
 
 TEST(MetaConfig, RefusesAKeyThatItDoesNotKnow) {
@@ -54,6 +55,10 @@ TEST(MetaConfig, RefusesWhatIsOutOfRange) {
   config = usable();
   config.listen_address = "nowhere";
   EXPECT_FALSE(config.validate());
+  config = usable();
+  config.reserved_bytes = 0;
+  EXPECT_FALSE(config.validate()) << "deletions need room";
+  EXPECT_FALSE(from_text("reserve = \"2TiB\"\n"));
 }
 
 TEST(MetaConfig, RefusesASilenceShorterThanTwoHeartbeats) {
