@@ -16,18 +16,11 @@
 #include "fuse/cli/output.h"
 #include "fuse/cli/remote_path.h"
 #include "fuse/cli/transfer.h"
+#include "fuse/cli/transfer_options.h"
 
 namespace dfs::cli {
 
 namespace {
-
-struct GetOptions {
-  ConnectOptions connect;
-  std::vector<std::string> paths;  // sources, then the target
-  bool recursive = false;
-  bool preserve = false;
-  unsigned jobs = 8;
-};
 
 class GetTree {
  public:
@@ -123,7 +116,7 @@ Result<std::filesystem::path> target_for(const std::string& source, const std::s
   return std::filesystem::path(target) / names.back();
 }
 
-Result<void> get_one(GetTree& tree, const Transfer& transfer, CopyJobs& jobs, const GetOptions& options,
+Result<void> get_one(GetTree& tree, const Transfer& transfer, CopyJobs& jobs, const TransferOptions& options,
                      const std::string& path) {
   const std::string& target = options.paths.back();
   const LastLink last_link = options.recursive ? LastLink::keep : LastLink::follow;
@@ -140,7 +133,7 @@ Result<void> get_one(GetTree& tree, const Transfer& transfer, CopyJobs& jobs, co
   return {};
 }
 
-Result<void> get(const GetOptions& options) {
+Result<void> get(const TransferOptions& options) {
   if (options.paths.back() == "-" && options.paths.size() != 2)
     return fail(Errc::invalid, "one file at a time goes to the standard output");
   const auto connection = TRY(Connection::open(options.connect));
@@ -162,16 +155,8 @@ Result<void> get(const GetOptions& options) {
 
 void add_get_command(CLI::App& parent, Choice& choice) {
   CLI::App* command = parent.add_subcommand("get", "Copy files and trees out of the file system");
-  const auto options = std::make_shared<GetOptions>();
-  command->add_option("PATHS", options->paths, "Sources, then the target on this machine (- is stdout)")
-      ->required()
-      ->expected(2, -1);
-  command->add_flag("-r,--recursive", options->recursive, "Copy directories with all that is in them");
-  command->add_flag("-p,--preserve", options->preserve, "Keep times and modes, and as root owners");
-  command->add_option("-j,--jobs", options->jobs, "Files copied at once")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
-  add_connect_options(*command, options->connect);
+  const auto options = std::make_shared<TransferOptions>();
+  add_transfer_options(*command, *options, "Sources, then the target on this machine (- is stdout)");
   add_examples(*command,
                "  dfs get /reports/report.pdf .\n"
                "  dfs get -r /photos ./photos\n"

@@ -19,18 +19,11 @@
 #include "fuse/cli/output.h"
 #include "fuse/cli/remote_path.h"
 #include "fuse/cli/transfer.h"
+#include "fuse/cli/transfer_options.h"
 
 namespace dfs::cli {
 
 namespace {
-
-struct PutOptions {
-  ConnectOptions connect;
-  std::vector<std::string> paths;  // sources, then the target
-  bool recursive = false;
-  bool preserve = false;
-  unsigned jobs = 8;
-};
 
 // A local directory's names, in order.
 Result<std::vector<std::string>> names_in(const std::filesystem::path& directory) {
@@ -135,7 +128,7 @@ class PutTree {
 
 // The directory that the sources go into, or nothing when the only source
 // itself becomes `target`.
-Result<std::optional<Attributes>> target_directory(const PutOptions& options, FileSystem& files,
+Result<std::optional<Attributes>> target_directory(const TransferOptions& options, FileSystem& files,
                                                    const CallContext& context,
                                                    const std::string& target) {
   const auto there = resolve(files, context, target, LastLink::follow);
@@ -146,7 +139,7 @@ Result<std::optional<Attributes>> target_directory(const PutOptions& options, Fi
   return std::optional<Attributes>();
 }
 
-Result<void> put(const PutOptions& options) {
+Result<void> put(const TransferOptions& options) {
   std::vector<std::string> sources = options.paths;
   const std::string target = std::move(sources.back());
   sources.pop_back();
@@ -197,16 +190,8 @@ Result<void> put(const PutOptions& options) {
 
 void add_put_command(CLI::App& parent, Choice& choice) {
   CLI::App* command = parent.add_subcommand("put", "Copy files and trees into the file system");
-  const auto options = std::make_shared<PutOptions>();
-  command->add_option("PATHS", options->paths, "Sources on this machine (- is stdin), then the target")
-      ->required()
-      ->expected(2, -1);
-  command->add_flag("-r,--recursive", options->recursive, "Copy directories with all that is in them");
-  command->add_flag("-p,--preserve", options->preserve, "Keep times and modes, and as root owners");
-  command->add_option("-j,--jobs", options->jobs, "Files copied at once")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
-  add_connect_options(*command, options->connect);
+  const auto options = std::make_shared<TransferOptions>();
+  add_transfer_options(*command, *options, "Sources on this machine (- is stdin), then the target");
   add_examples(*command,
                "  dfs put report.pdf /reports/\n"
                "  dfs put -r ./photos /photos\n"
