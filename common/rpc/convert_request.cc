@@ -177,8 +177,11 @@ void put(const ReportArgs& op, v1::Request& to) {
 void put(const SetPolicyArgs& op, v1::Request& to) {
   v1::SetPolicyRequest& message = *to.mutable_set_policy();
   message.set_inode(op.inode.value());
-  message.set_replicas(op.replicas);
-  message.set_chunk_size(op.chunk_size);
+  if (op.replicas) message.set_replicas(*op.replicas);
+  if (op.chunk_size) message.set_chunk_size(*op.chunk_size);
+}
+void put(const GetPolicyArgs& op, v1::Request& to) {
+  to.mutable_get_policy()->set_inode(op.inode.value());
 }
 
 // --- from the wire -------------------------------------------------------------------
@@ -421,9 +424,14 @@ Result<MetaArgs> taken(v1::ReportRequest&& message) {
 Result<MetaArgs> taken(v1::SetPolicyRequest&& message) {
   SetPolicyArgs op;
   op.inode = TRY(convert::inode(message.inode()));
-  op.replicas = TRY(convert::replicas(message.replicas()));
+  if (message.has_replicas()) op.replicas = TRY(convert::replicas(message.replicas()));
   if (message.chunk_size() > kChunkSizeMax) return bad("a chunk size is over the limit");
-  op.chunk_size = message.chunk_size();
+  if (message.has_chunk_size()) op.chunk_size = message.chunk_size();
+  return op;
+}
+Result<MetaArgs> taken(v1::GetPolicyRequest&& message) {
+  GetPolicyArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
   return op;
 }
 
@@ -460,6 +468,7 @@ Result<MetaArgs> from_proto(v1::Request&& request) {
     case v1::Request::kKeepAlive: return taken(std::move(*request.mutable_keep_alive()));
     case v1::Request::kReport: return taken(std::move(*request.mutable_report()));
     case v1::Request::kSetPolicy: return taken(std::move(*request.mutable_set_policy()));
+    case v1::Request::kGetPolicy: return taken(std::move(*request.mutable_get_policy()));
     case v1::Request::OP_NOT_SET: break;
   }
   return bad("a request names no operation that is known here");

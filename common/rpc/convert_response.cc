@@ -72,6 +72,13 @@ void put(const CommitResult& result, v1::Response& to) {
   for (const Attributes& attributes : result.attributes)
     to_proto(attributes, *message.add_attributes());
 }
+void put(const PolicyResult& result, v1::Response& to) {
+  v1::PolicyResult& message = *to.mutable_policy();
+  message.set_replicas(result.replicas);
+  message.set_chunk_size(result.chunk_size);
+  message.set_own_replicas(result.own_replicas);
+  message.set_own_chunk_size(result.own_chunk_size);
+}
 void put(const SessionStatus& session, v1::SessionStatus& message) {
   message.set_session(session.session.value());
   message.set_program(session.program);
@@ -215,6 +222,10 @@ Result<MetaResult> taken(v1::CommitResult&& message) {
   }
   return result;
 }
+Result<MetaResult> taken(v1::PolicyResult&& message) {
+  return PolicyResult{message.replicas(), message.chunk_size(), message.own_replicas(),
+                      message.own_chunk_size()};
+}
 SessionStatus session_from(v1::SessionStatus&& message) {
   SessionStatus session;
   session.session = SessionId{message.session()};
@@ -269,6 +280,7 @@ Result<MetaResult> from_proto(v1::Response&& response) {
     case v1::Response::kEmpty: return taken(std::move(*response.mutable_empty()));
     case v1::Response::kClusterStatus: return taken(std::move(*response.mutable_cluster_status()));
     case v1::Response::kCommit: return taken(std::move(*response.mutable_commit()));
+    case v1::Response::kPolicy: return taken(std::move(*response.mutable_policy()));
     case v1::Response::RESULT_NOT_SET: break;
   }
   return bad("an answer holds neither a result nor an error");

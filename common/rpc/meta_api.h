@@ -199,10 +199,20 @@ struct ReportArgs {
   ServerId server;
   Error problem;
 };
+// How new data is kept. Empty: as it is; 0: inherited from the directory above.
 struct SetPolicyArgs {
   InodeId inode;
-  std::uint32_t replicas = 0;    // 0: inherit
-  std::uint32_t chunk_size = 0;  // 0: inherit
+  std::optional<std::uint32_t> replicas;
+  std::optional<std::uint32_t> chunk_size;
+};
+struct GetPolicyArgs {
+  InodeId inode;
+};
+struct PolicyResult {
+  std::uint32_t replicas = 0;  // what holds
+  std::uint32_t chunk_size = 0;
+  std::uint32_t own_replicas = 0;  // what the inode itself says; 0: it inherits
+  std::uint32_t own_chunk_size = 0;
 };
 struct EmptyResult {};
 
@@ -239,11 +249,11 @@ using MetaArgs =
                  LinkArgs, UnlinkArgs, RenameArgs, ReadDirArgs, StatFsArgs, SetXattrArgs,
                  GetXattrArgs, ListXattrArgs, RemoveXattrArgs, OpenArgs, ReleaseArgs,
                  GetExtentsArgs, CommitArgs, AllocateArgs, SyncArgs, ClusterStatusArgs,
-                 KeepAliveArgs, ReportArgs, SetPolicyArgs>;
+                 KeepAliveArgs, ReportArgs, SetPolicyArgs, GetPolicyArgs>;
 using MetaResult =
     std::variant<EmptyResult, EntryResult, AttributesResult, ReadlinkResult, RemovedResult,
                  ReadDirResult, StatFsResult, XattrResult, OpenResult, ExtentsResult,
-                 AllocateResult, ClusterStatusResult, CommitResult>;
+                 AllocateResult, ClusterStatusResult, CommitResult, PolicyResult>;
 
 // Who asks, as the kernel of the client's machine sees it.
 struct Caller {

@@ -228,6 +228,12 @@ def wrong_command_lines_of_dfs_get_one_line(space):
             (["ls", "/", "--meta", nobody], re.escape(nobody)),
             (["put", "only-one"], r"PATHS|required"),
             (["get", "a", "b", "--jobs", "0"], r"jobs"),
+            (["policy"], r"subcommand|required"),
+            (["policy", "set", "/", "--meta", nobody], r"--replicas or --chunk-size"),
+            (["policy", "set", "/", "--replicas", "many"], r"replicas"),
+            (["policy", "set", "/", "--chunk-size", "banana", "--meta", nobody], r"banana"),
+            (["policy", "set", "/", "--chunk-size", "1GiB", "--meta", nobody], r"1GiB"),
+            (["policy", "get", "/", "--meta", nobody], re.escape(nobody)),
             (["local"], r"subcommand|required"),
             (["local", "up", "--dir", directory, "--servers", "0"], r"servers"),
             (["local", "up", "--dir", directory, "--servers", "2", "--replicas", "3"], r"3 replicas"),
@@ -244,7 +250,8 @@ def wrong_command_lines_of_dfs_get_one_line(space):
         check_refused(["dfs", *argv], pattern, prefix=environment_free)
     check(not directory.exists(), "a refused `dfs local up` made its directory")
 
-    for help_line in (["--help"], ["status", "--help"], ["local", "--help"], ["local", "up", "--help"]):
+    for help_line in (["--help"], ["status", "--help"], ["local", "--help"], ["local", "up", "--help"],
+                      ["policy", "--help"], ["policy", "get", "--help"], ["policy", "set", "--help"]):
         said = run(program("dfs"), *help_line).stdout
         check(b"Examples:" in said, f"dfs {help_line} shows no examples")
     check(run(program("dfs"), "--version").stdout.startswith(b"dfs "), "dfs --version")

@@ -198,7 +198,7 @@ class Cluster:
             self.start(f"mount{number + 1}")
 
     def dfs(self, command, *arguments, ok=(0,), timeout=300, stdin=None):
-        return run(program("dfs"), command, "--dir", self.directory, *arguments, ok=ok,
+        return run(program("dfs"), command, *arguments, "--dir", self.directory, ok=ok,
                    timeout=timeout, stdin=stdin)
 
     def status(self):

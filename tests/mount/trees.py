@@ -1,10 +1,11 @@
 """Whole trees through a mount: copied, packed, listed, removed."""
 
 import hashlib
+import json
 import os
 
-from harness import (GIB, KIB, MIB, check, check_equal, check_same_trees, error_of, make_tree, run,
-                     seeded, write_file)
+from harness import (GIB, KIB, MIB, check, check_equal, check_same_trees, error_of, make_tree, program,
+                     run, seeded, write_file)
 
 
 def rsync_copies_six_thousand_files_and_then_has_nothing_to_do(space):
@@ -165,3 +166,40 @@ def the_command_line_copies_trees_without_a_mount(space):
             complaint = cluster.dfs(*wrong, ok=(1,)).stderr
             check(complaint.startswith(b"dfs: ") and complaint.count(b"\n") == 1,
                   f"dfs {wrong} said {complaint!r}")
+
+
+def a_policy_holds_for_what_is_made_below_its_directory(space):
+    def copies_and_lengths(path):
+        extents = json.loads(cluster.dfs("locate", "--json", path).stdout)["extents"]
+        return {len(extent["servers"]) for extent in extents}, {extent["length"] for extent in extents}
+
+    def policy(*arguments):
+        return json.loads(cluster.dfs("policy", *arguments, "--json").stdout)
+
+    with space.cluster(servers=2, replicas=2, chunk_size="2MiB") as cluster:
+        inherited = {"path": "/dir", "replicas": 2, "chunk_size": 2 * MIB, "own_replicas": None, "own_chunk_size": None}
+        (cluster.mount / "dir").mkdir()
+        write_file(cluster.mount / "dir/before", os.urandom(4 * MIB), sync=True)
+        check_equal(policy("get", "/dir"), inherited, "the policy of a new directory")
+
+        said = {**inherited, "replicas": 1, "own_replicas": 1}
+        check_equal(policy("set", "/dir", "--replicas", "1"), said, "the policy that was set")
+        said = {**said, "chunk_size": MIB, "own_chunk_size": MIB}
+        check_equal(policy("set", "/dir", "--chunk-size", "1MiB"), said, "the policy after its other half was set")
+        (cluster.mount / "dir/below").mkdir()
+        for name in ("dir/new", "dir/below/new"):
+            write_file(cluster.mount / name, os.urandom(4 * MIB), sync=True)
+            check_equal(copies_and_lengths(f"/{name}"), ({1}, {MIB}), f"copies and chunks of {name}")
+        check_equal(copies_and_lengths("/dir/before"), ({2}, {2 * MIB}), "copies and chunks of an older file")
+        lines = cluster.dfs("policy", "get", "/dir/below").stdout.decode()
+        check("1 (inherited)" in lines and "1 MiB (inherited)" in lines, f"dfs policy get printed {lines}")
+
+        check_equal(policy("set", "/dir", "--replicas", "0", "--chunk-size", "0"), inherited, "the policy taken back")
+        for wrong in (["/dir"], ["/dir", "--replicas", "3"], ["/dir", "--chunk-size", "100000"],
+                      ["/nothing", "--replicas", "1"]):
+            complaint = cluster.dfs("policy", "set", *wrong, ok=(1,)).stderr
+            check(complaint.startswith(b"dfs: ") and complaint.count(b"\n") == 1,
+                  f"dfs policy set {wrong} said {complaint!r}")
+        run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program("dfs"), "policy", "set", "/dir",
+            "--replicas", "1", "--meta", cluster.processes()["meta"]["address"], ok=(1,))
+        check_equal(policy("get", "/dir"), inherited, "the policy after what was refused")

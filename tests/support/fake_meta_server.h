@@ -479,6 +479,7 @@ class FakeMetaServer {
     return EmptyResult{};
   }
   Result<MetaResult> act(const SetPolicyArgs&) { return EmptyResult{}; }
+  Result<MetaResult> act(const GetPolicyArgs&) { return PolicyResult{}; }
   Result<MetaResult> act(const ClusterStatusArgs&) { return ClusterStatusResult{}; }
 
   FakeStoragePool& storage_;

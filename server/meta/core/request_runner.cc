@@ -22,7 +22,8 @@ constexpr std::array kKinds = {
     "lookup",      "get_attr",  "set_attr",  "create",     "symlink",       "readlink",  "link",
     "unlink",      "rename",    "read_dir",  "stat_fs",    "set_xattr",     "get_xattr", "list_xattr",
     "remove_xattr", "open",     "release",   "get_extents", "commit",       "allocate",  "sync",
-    "cluster_status", "keep_alive", "report", "set_policy"};
+    "cluster_status", "keep_alive", "report", "set_policy",
+    "get_policy"};
 static_assert(kKinds.size() == std::variant_size_v<MetaArgs>);
 
 bool wants_sync(const MetaArgs& args) {

@@ -32,6 +32,7 @@ struct Dispatch {
   }
   Result<MetaResult> operator()(const CommitArgs& args) { return run(ops::commit, args); }
   Result<MetaResult> operator()(const SetPolicyArgs& args) { return run(ops::set_policy, args); }
+  Result<MetaResult> operator()(const GetPolicyArgs& args) { return run(ops::get_policy, args); }
   // The core's own.
   template <typename Args>
   Result<MetaResult> operator()(const Args&) {

@@ -108,6 +108,8 @@ Result<CommitResult> commit(Transaction& txn, const OperationContext& context,
 //                  size that is no multiple of kBlockSize or over kChunkSizeMax
 Result<AttributesResult> set_policy(Transaction& txn, const OperationContext& context,
                                     const SetPolicyArgs& args);
+Result<PolicyResult> get_policy(Transaction& txn, const OperationContext& context,
+                                const GetPolicyArgs& args);
 
 // Hard links of one inode.
 inline constexpr std::uint32_t kLinkMax = 1'000'000;

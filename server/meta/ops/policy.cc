@@ -1,4 +1,6 @@
-// set_policy, and which policy holds where.
+// set_policy, get_policy, and which policy holds where.
+#include <string>
+
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/operations.h"
 
@@ -31,8 +33,10 @@ Result<void> check(const OperationContext& context, const InodeRecord& record,
     return fail(Errc::not_permitted);
   if (!record.is_directory() && !record.is_regular())
     return fail(Errc::invalid, "only directories and regular files have a policy");
-  if (args.replicas > kReplicasMax) return fail(Errc::invalid, "too many replicas");
-  if (args.chunk_size > kChunkSizeMax || args.chunk_size % kBlockSize != 0)
+  if (args.replicas.value_or(0) > kReplicasMax)
+    return fail(Errc::invalid, "a chunk has at most " + std::to_string(kReplicasMax) + " copies");
+  const std::uint32_t chunk_size = args.chunk_size.value_or(0);
+  if (chunk_size > kChunkSizeMax || chunk_size % kBlockSize != 0)
     return fail(Errc::invalid, "a chunk size is a multiple of 64 KiB, at most 64 MiB");
   return {};
 }
@@ -43,8 +47,8 @@ Result<AttributesResult> set_policy(Transaction& txn, const OperationContext& co
                                     const SetPolicyArgs& args) {
   InodeRecord* record = TRY(edit_inode(txn, context, args.inode));
   TRY(check(context, *record, args));
-  record->replicas = args.replicas;
-  record->chunk_size = args.chunk_size;
+  if (args.replicas) record->replicas = *args.replicas;
+  if (args.chunk_size) record->chunk_size = *args.chunk_size;
   if (record->is_regular()) {
     // A file's attributes name the size its data is cut to, inherited or not.
     const Policy policy = TRY(effective_policy(txn, context, args.inode));
@@ -53,6 +57,18 @@ Result<AttributesResult> set_policy(Transaction& txn, const OperationContext& co
   }
   attributes_changed(*record, context.now);
   return AttributesResult{attributes_of(args.inode, *record)};
+}
+
+Result<PolicyResult> get_policy(Transaction& txn, const OperationContext& context,
+                                const GetPolicyArgs& args) {
+  const InodeRecord* record = TRY(find_inode(txn, context, args.inode));
+  PolicyResult result;
+  result.own_replicas = record->replicas;
+  result.own_chunk_size = record->chunk_size;
+  const Policy policy = TRY(effective_policy(txn, context, args.inode));
+  result.replicas = policy.replicas;
+  result.chunk_size = policy.chunk_size;
+  return result;
 }
 
 }  // namespace ops

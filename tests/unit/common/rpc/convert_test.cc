@@ -125,6 +125,9 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       KeepAliveArgs{},
       ReportArgs{kChunk, ServerId{4}, {Errc::corrupt, "bad"}},
       SetPolicyArgs{inode, 2, 1 << 20},
+      SetPolicyArgs{inode, 0, std::nullopt},
+      SetPolicyArgs{inode, std::nullopt, 0},
+      GetPolicyArgs{inode},
   };
   std::set<std::size_t> seen;
   for (const MetaArgs& args : all) {
@@ -173,6 +176,7 @@ TEST(Convert, CarriesEveryResultWithoutLoss) {
       ClusterStatusResult{"c", "0.1", 5, some_table(), {{SessionId{1}, "dfs", "h", "p", 2, 3, 4, true}},
                           1, 2, 3, 4, 5, 6, 7},
       CommitResult{{attributes, some_attributes(8)}},
+      PolicyResult{2, 1 << 20, 0, 1 << 20},
   };
   std::set<std::size_t> seen;
   for (const MetaResult& result : all) {

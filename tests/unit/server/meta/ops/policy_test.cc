@@ -46,6 +46,30 @@ TEST_F(PolicyTest, OfAFileIsItsOwnAndZeroMeansInheritedNow) {
   expect(f, 2, 4 * MiB);
 }
 
+TEST_F(PolicyTest, IsToldWithWhatTheInodeItselfSays) {
+  must<AttributesResult>(SetPolicyArgs{a_, 2, 0});
+  const auto told = must<PolicyResult>(GetPolicyArgs{b_});
+  EXPECT_EQ(told.replicas, 2u);
+  EXPECT_EQ(told.own_replicas, 0u);
+  EXPECT_EQ(told.chunk_size, 1 * MiB);
+  EXPECT_EQ(told.own_chunk_size, 0u);
+  EXPECT_EQ(must<PolicyResult>(GetPolicyArgs{a_}).own_replicas, 2u);
+  EXPECT_EQ(must<PolicyResult>(GetPolicyArgs{file(b_, "f")}).own_replicas, 2u)
+      << "a file keeps what held when it was made";
+  EXPECT_EQ(error_of(GetPolicyArgs{InodeId{99}}), Errc::stale);
+}
+
+TEST_F(PolicyTest, KeepsWhatASetDoesNotMention) {
+  must<AttributesResult>(SetPolicyArgs{a_, 2, 4 * MiB});
+  must<AttributesResult>(SetPolicyArgs{a_, 1, std::nullopt});
+  expect(a_, 1, 4 * MiB);
+  must<AttributesResult>(SetPolicyArgs{a_, std::nullopt, 0});
+  expect(a_, 1, 1 * MiB);
+  const InodeId f = file(a_, "f");
+  must<AttributesResult>(SetPolicyArgs{f, std::nullopt, 128 * KiB});
+  expect(f, 1, 128 * KiB);
+}
+
 TEST_F(PolicyTest, OfAFileIsShownInItsAttributes) {
   must<AttributesResult>(SetPolicyArgs{a_, 2, 0});
   const InodeId f = file(b_, "f");
