@@ -10,16 +10,14 @@
 #pragma once
 
 #include <algorithm>
-#include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/client/range_map.h"
 #include "common/rpc/meta_api.h"
+#include "tests/support/fake_inodes.h"
 #include "tests/support/fake_storage_pool.h"
 
 namespace dfs {
@@ -29,7 +27,11 @@ class FakeMetaServer {
   // Groups are numbered from 1 in the order of `groups`.
   FakeMetaServer(FakeStoragePool& storage, const std::vector<std::vector<std::uint32_t>>& groups,
                  const Clock& clock, EventLog* log = nullptr, std::uint32_t chunk_size = 256 * KiB)
-      : storage_(storage), clock_(clock), log_(log), chunk_size_(chunk_size) {
+      : storage_(storage),
+        clock_(clock),
+        log_(log),
+        chunk_size_(chunk_size),
+        inodes_(storage, clock, chunk_size) {
     auto table = std::make_shared<GroupTable>();
     table->version = 1;
     for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -46,16 +48,13 @@ class FakeMetaServer {
       table->groups[group.group] = group;
     }
     table_ = table;
-    Inode root;
-    root.attributes = new_attributes(kRootInode, FileType::directory, 0755);
-    inodes_[kRootInode] = root;
   }
 
   Result<MetaResult> run(const MetaArgs& args) {
     const std::lock_guard lock(mutex_);
     Result<MetaResult> result =
         std::visit([this](const auto& typed) -> Result<MetaResult> { return act(typed); }, args);
-    collect_garbage();
+    inodes_.collect_garbage();
     return result;
   }
 
@@ -84,7 +83,7 @@ class FakeMetaServer {
   }
   std::vector<Extent> extents(InodeId inode) const {
     const std::lock_guard lock(mutex_);
-    return list(inodes_.at(inode), 0);
+    return inodes_.at(inode).list(0);
   }
   std::vector<ChunkPlacement> placements() const {
     const std::lock_guard lock(mutex_);
@@ -104,7 +103,7 @@ class FakeMetaServer {
   }
   bool exists(InodeId inode) const {
     const std::lock_guard lock(mutex_);
-    return inodes_.count(inode) > 0;
+    return inodes_.contains(inode);
   }
   // So many answers to get_extents list few extents at a time.
   void set_extents_per_page(std::uint32_t count) {
@@ -118,121 +117,34 @@ class FakeMetaServer {
   // As when an administrator removes a file that is open.
   void destroy(InodeId inode) {
     const std::lock_guard lock(mutex_);
-    drop_contents(inodes_.at(inode));
-    inodes_.erase(inode);
-    collect_garbage();
+    inodes_.forget(inode);
+    inodes_.collect_garbage();
   }
 
  private:
-  using Extents = RangeMap<ChunkId>;
-  struct Inode {
-    Attributes attributes;
-    Extents extents;
-    std::map<std::string, InodeId> names;
-    std::string target;
-    std::map<std::string, std::string> xattrs;
-    InodeId parent;
-    std::size_t opens = 0;
-  };
-
   template <typename T>
   T counted(const T& counter) const {
     const std::lock_guard lock(mutex_);
     return counter;
   }
 
-  Attributes new_attributes(InodeId inode, FileType type, std::uint32_t mode) {
-    Attributes attributes;
-    attributes.inode = inode;
-    attributes.type = type;
-    attributes.mode = mode;
-    attributes.nlink = type == FileType::directory ? 2 : 1;
-    attributes.atime = attributes.mtime = attributes.ctime = attributes.btime = clock_.wall();
-    attributes.generation = ++generation_;
-    attributes.change = 1;
-    if (type == FileType::regular) attributes.chunk_size = chunk_size_;
-    return attributes;
-  }
-  Result<Inode*> find(InodeId inode) {
-    const auto it = inodes_.find(inode);
-    if (it == inodes_.end()) return fail(Errc::stale, "no such inode");
-    return &it->second;
-  }
-  Result<Inode*> find_named(InodeId parent, const std::string& name) {
-    Inode* directory = TRY(find(parent));
-    const auto it = directory->names.find(name);
-    if (it == directory->names.end()) return fail(Errc::not_found, name);
-    return find(it->second);
-  }
-  void touch(Inode& inode) {
-    ++inode.attributes.change;
-    inode.attributes.ctime = clock_.wall();
-  }
-  void touch_contents(Inode& inode) {
-    touch(inode);
-    ++inode.attributes.data_change;
-    inode.attributes.allocated = inode.extents.bytes();
-  }
-  static std::vector<Extent> list(const Inode& inode, std::uint64_t from) {
-    std::vector<Extent> result;
-    inode.extents.visit(0, UINT64_MAX, [&](const Extents::Range& range) {
-      if (range.end() <= from) return;
-      result.push_back({range.offset, static_cast<std::uint32_t>(range.length), range.source,
-                        static_cast<std::uint32_t>(range.source_offset)});
-    });
-    return result;
-  }
-  void drop_contents(Inode& inode) { cut(inode, 0, UINT64_MAX); }
-  void cut(Inode& inode, std::uint64_t offset, std::uint64_t length) {
-    inode.extents.erase(offset, length, [this](const Extents::Range& range) { unrefer(range); });
-  }
-  void unrefer(const Extents::Range& range) {
-    if ((references_[range.source] -= range.length) == 0) dead_.insert(range.source);
-  }
-  void collect_garbage() {
-    for (const ChunkId chunk : dead_) {
-      if (references_[chunk] > 0) continue;
-      references_.erase(chunk);
-      storage_.delete_chunk(chunk);
-    }
-    dead_.clear();
-  }
-  void resize(Inode& inode, std::uint64_t size) {
-    if (size == inode.attributes.size) return;
-    if (size < inode.attributes.size) cut(inode, size, UINT64_MAX - size);
-    inode.attributes.size = size;
-    inode.attributes.mtime = clock_.wall();
-    touch_contents(inode);
-  }
-  void forget_if_unused(InodeId inode) {
-    Inode& it = inodes_.at(inode);
-    if (it.attributes.nlink > 0 || it.opens > 0) return;
-    drop_contents(it);
-    inodes_.erase(inode);
-  }
-
   // --- names ---
   Result<MetaResult> act(const LookupArgs& args) {
-    const Inode* inode = TRY(find_named(args.parent, args.name));
+    const FakeInode* inode = TRY(inodes_.find_named(args.parent, args.name));
     return EntryResult{inode->attributes, std::nullopt};
   }
   Result<MetaResult> act(const CreateArgs& args) {
-    Inode* parent = TRY(find(args.parent));
+    FakeInode* parent = TRY(inodes_.find(args.parent));
     const auto there = parent->names.find(args.name);
     if (there != parent->names.end()) {
       if (args.exclusive) return fail(Errc::exists, args.name);
       return open_inode(inodes_.at(there->second), args.truncate);
     }
-    const InodeId id{++last_inode_};
-    Inode inode;
-    inode.attributes = new_attributes(id, args.type, args.mode);
-    inode.attributes.rdev = args.rdev;
-    inode.parent = args.parent;
-    inodes_[id] = inode;
-    parent->names[args.name] = id;
-    touch(*parent);
-    if (!args.open) return EntryResult{inodes_[id].attributes, parent->attributes};
-    OpenResult result = open_inode(inodes_[id], false);
+    FakeInode& inode = inodes_.add(args.parent, args.type, args.mode, args.rdev);
+    parent->names[args.name] = inode.attributes.inode;
+    inodes_.touch(*parent);
+    if (!args.open) return EntryResult{inode.attributes, parent->attributes};
+    OpenResult result = open_inode(inode, false);
     result.parent = parent->attributes;
     result.created = true;
     return result;
@@ -246,67 +158,60 @@ class FakeMetaServer {
     create.exclusive = true;
     const MetaResult made = TRY(act(create));
     const EntryResult entry = std::get<EntryResult>(made);
-    inodes_[entry.attributes.inode].target = args.target;
+    inodes_.at(entry.attributes.inode).target = args.target;
     return made;
   }
   Result<MetaResult> act(const ReadlinkArgs& args) {
-    const Inode* inode = TRY(find(args.inode));
+    const FakeInode* inode = TRY(inodes_.find(args.inode));
     return ReadlinkResult{inode->target};
   }
   Result<MetaResult> act(const LinkArgs& args) {
-    Inode* inode = TRY(find(args.inode));
-    Inode* parent = TRY(find(args.new_parent));
+    FakeInode* inode = TRY(inodes_.find(args.inode));
+    FakeInode* parent = TRY(inodes_.find(args.new_parent));
     if (!parent->names.emplace(args.new_name, args.inode).second) return fail(Errc::exists);
     ++inode->attributes.nlink;
-    touch(*inode);
-    touch(*parent);
+    inodes_.touch(*inode);
+    inodes_.touch(*parent);
     return EntryResult{inode->attributes, parent->attributes};
   }
   Result<MetaResult> act(const UnlinkArgs& args) {
-    Inode* inode = TRY(find_named(args.parent, args.name));
-    Inode& parent = inodes_.at(args.parent);
+    FakeInode* inode = TRY(inodes_.find_named(args.parent, args.name));
+    FakeInode& parent = inodes_.at(args.parent);
     const bool directory = inode->attributes.type == FileType::directory;
     if (args.directory && !directory) return fail(Errc::not_directory);
     if (!args.directory && directory) return fail(Errc::is_directory);
     if (directory && !inode->names.empty()) return fail(Errc::not_empty);
     parent.names.erase(args.name);
-    touch(parent);
+    inodes_.touch(parent);
     RemovedResult result;
-    result.removed = unlinked(*inode);
+    result.removed = inodes_.unlinked(*inode);
     result.parent = parent.attributes;
     return result;
   }
-  Attributes unlinked(Inode& inode) {
-    inode.attributes.nlink -= inode.attributes.type == FileType::directory ? 2 : 1;
-    touch(inode);
-    const Attributes after = inode.attributes;
-    forget_if_unused(after.inode);
-    return after;
-  }
   Result<MetaResult> act(const RenameArgs& args) {
-    Inode* moved = TRY(find_named(args.parent, args.name));
-    Inode* parent = TRY(find(args.parent));
-    Inode* new_parent = TRY(find(args.new_parent));
+    FakeInode* moved = TRY(inodes_.find_named(args.parent, args.name));
+    FakeInode* parent = TRY(inodes_.find(args.parent));
+    FakeInode* new_parent = TRY(inodes_.find(args.new_parent));
     RemovedResult result;
     const auto there = new_parent->names.find(args.new_name);
     if (there != new_parent->names.end()) {
       if (args.no_replace) return fail(Errc::exists);
       if (there->second != moved->attributes.inode) {
-        result.removed = unlinked(inodes_.at(there->second));
+        result.removed = inodes_.unlinked(inodes_.at(there->second));
       }
     }
     const InodeId id = moved->attributes.inode;
     parent->names.erase(args.name);
     new_parent->names[args.new_name] = id;
-    touch(*moved);
-    touch(*parent);
+    inodes_.touch(*moved);
+    inodes_.touch(*parent);
     result.moved = moved->attributes;
     result.parent = parent->attributes;
     if (args.parent != args.new_parent) result.new_parent = new_parent->attributes;
     return result;
   }
   Result<MetaResult> act(const ReadDirArgs& args) {
-    const Inode* directory = TRY(find(args.inode));
+    const FakeInode* directory = TRY(inodes_.find(args.inode));
     ReadDirResult result;
     result.parent = directory->parent;
     result.end = true;
@@ -324,12 +229,12 @@ class FakeMetaServer {
 
   // --- attributes ---
   Result<MetaResult> act(const GetAttrArgs& args) {
-    const Inode* inode = TRY(find(args.inode));
+    const FakeInode* inode = TRY(inodes_.find(args.inode));
     return AttributesResult{inode->attributes};
   }
   Result<MetaResult> act(const SetAttrArgs& args) {
-    Inode* inode = TRY(find(args.inode));
-    if (args.size) resize(*inode, *args.size);
+    FakeInode* inode = TRY(inodes_.find(args.inode));
+    if (args.size) inodes_.resize(*inode, *args.size);
     Attributes& attributes = inode->attributes;
     if (args.mode) attributes.mode = *args.mode;
     if (args.uid) attributes.uid = *args.uid;
@@ -337,60 +242,60 @@ class FakeMetaServer {
     if (args.atime) attributes.atime = *args.atime;
     if (args.mtime) attributes.mtime = *args.mtime;
     if (args.mtime_now) attributes.mtime = clock_.wall();
-    touch(*inode);
+    inodes_.touch(*inode);
     return AttributesResult{attributes};
   }
   Result<MetaResult> act(const SetXattrArgs& args) {
-    Inode* inode = TRY(find(args.inode));
+    FakeInode* inode = TRY(inodes_.find(args.inode));
     inode->xattrs[args.name] = args.value;
-    touch(*inode);
+    inodes_.touch(*inode);
     return AttributesResult{inode->attributes};
   }
   Result<MetaResult> act(const GetXattrArgs& args) {
-    const Inode* inode = TRY(find(args.inode));
+    const FakeInode* inode = TRY(inodes_.find(args.inode));
     const auto it = inode->xattrs.find(args.name);
     if (it == inode->xattrs.end()) return fail(Errc::no_data);
     return XattrResult{it->second, {}};
   }
   Result<MetaResult> act(const ListXattrArgs& args) {
-    const Inode* inode = TRY(find(args.inode));
+    const FakeInode* inode = TRY(inodes_.find(args.inode));
     XattrResult result;
     for (const auto& [name, value] : inode->xattrs) result.names.push_back(name);
     return result;
   }
   Result<MetaResult> act(const RemoveXattrArgs& args) {
-    Inode* inode = TRY(find(args.inode));
+    FakeInode* inode = TRY(inodes_.find(args.inode));
     if (inode->xattrs.erase(args.name) == 0) return fail(Errc::no_data);
-    touch(*inode);
+    inodes_.touch(*inode);
     return AttributesResult{inode->attributes};
   }
   Result<MetaResult> act(const StatFsArgs&) { return StatFsResult{1 * TiB, 512 * GiB, inodes_.size()}; }
 
   // --- contents ---
-  OpenResult open_inode(Inode& inode, bool truncate) {
-    if (truncate) resize(inode, 0);
+  OpenResult open_inode(FakeInode& inode, bool truncate) {
+    if (truncate) inodes_.resize(inode, 0);
     ++inode.opens;
     OpenResult result;
     result.attributes = inode.attributes;
-    result.extents = list(inode, 0);
+    result.extents = inode.list(0);
     result.extents_complete = result.extents.size() <= extents_per_page_;
     if (!result.extents_complete) result.extents.resize(extents_per_page_);
     return result;
   }
   Result<MetaResult> act(const OpenArgs& args) {
-    Inode* inode = TRY(find(args.inode));
+    FakeInode* inode = TRY(inodes_.find(args.inode));
     return open_inode(*inode, args.truncate);
   }
   Result<MetaResult> act(const ReleaseArgs& args) {
-    Inode* inode = TRY(find(args.inode));
+    FakeInode* inode = TRY(inodes_.find(args.inode));
     inode->opens -= std::min<std::size_t>(inode->opens, args.count);
-    forget_if_unused(args.inode);
+    inodes_.forget_if_unused(args.inode);
     return EmptyResult{};
   }
   Result<MetaResult> act(const GetExtentsArgs& args) {
-    const Inode* inode = TRY(find(args.inode));
+    const FakeInode* inode = TRY(inodes_.find(args.inode));
     ExtentsResult result;
-    result.extents = list(*inode, args.offset);
+    result.extents = inode->list(args.offset);
     const std::size_t page = std::min(args.extents_max, extents_per_page_);
     result.complete = result.extents.size() <= page;
     if (!result.complete) result.extents.resize(page);
@@ -403,7 +308,7 @@ class FakeMetaServer {
     CommitResult result;
     for (const ChunkPlacement& placement : args.placements) placements_.push_back(placement);
     for (const CommitFile& file : args.files) {
-      const auto found = find(file.inode);
+      const auto found = inodes_.find(file.inode);
       if (!found) continue;
       commit_file(**found, file, args);
       result.attributes.push_back((*found)->attributes);
@@ -412,16 +317,14 @@ class FakeMetaServer {
     if (log_ != nullptr) log_->add(args.sync ? "commit-sync" : "commit");
     return result;
   }
-  void commit_file(Inode& inode, const CommitFile& file, const CommitArgs& args) {
-    for (const FileRange& hole : file.holes) cut(inode, hole.offset, hole.length);
+  void commit_file(FakeInode& inode, const CommitFile& file, const CommitArgs& args) {
+    for (const FileRange& hole : file.holes) inodes_.cut(inode, hole.offset, hole.length);
     for (const Extent& extent : file.extents) {
       check_chunk(extent, args);
-      references_[extent.chunk] += extent.length;
-      inode.extents.insert({extent.file_offset, extent.length, extent.chunk, extent.chunk_offset},
-                           [this](const Extents::Range& range) { unrefer(range); });
+      inodes_.lay(inode, extent);
     }
     inode.attributes.size = std::max(inode.attributes.size, file.size_at_least);
-    touch_contents(inode);
+    inodes_.touch_contents(inode);
     if (file.mtime) inode.attributes.mtime = inode.attributes.ctime = *file.mtime;
     if (file.clear_set_id) inode.attributes.mode &= 01777;
   }
@@ -447,7 +350,7 @@ class FakeMetaServer {
   }
   Result<MetaResult> act(const AllocateArgs& args) {
     if (full_) return fail(Errc::no_space, "no room");
-    TRY(find(args.inode));
+    TRY(inodes_.find(args.inode));
     ++allocations_;
     // Groups without the servers to avoid; if there are none, any.
     std::vector<GroupId> good;
@@ -488,14 +391,10 @@ class FakeMetaServer {
   const std::uint32_t chunk_size_;
   mutable std::mutex mutex_;
   GroupTablePtr table_;
-  std::map<InodeId, Inode> inodes_;
-  std::map<ChunkId, std::uint64_t> references_;
-  std::set<ChunkId> dead_;
+  FakeInodes inodes_;
   std::vector<std::string> violations_;
   std::vector<ChunkPlacement> placements_;
   std::vector<ReportArgs> reports_;
-  std::uint64_t last_inode_ = 1;
-  std::uint64_t generation_ = 0;
   std::uint64_t last_serial_ = 0;
   std::uint32_t extents_per_page_ = 8192;
   std::size_t commits_ = 0;
