@@ -2,41 +2,23 @@
 // attributes, extended attributes. Right enough to be mounted and worked on,
 // and it misbehaves on request.
 //
-// Threads: any; one lock for all.
+// Threads: any; one lock for all, which is not held while an obstacle stands.
 #pragma once
 
-#include <chrono>
-#include <condition_variable>
-#include <map>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "common/client/file_system.h"
+#include "tests/support/memory_nodes.h"
+#include "tests/support/obstacles.h"
 
 namespace dfs {
 
 class MemoryFileSystem final : public FileSystem {
  public:
-  MemoryFileSystem();
-
-  // --- misbehaviour ---
-
-  // Lookups of names that start with `prefix` take this long, or until
-  // `together` of them are under way.
-  void slow_lookups(std::string prefix, std::chrono::milliseconds delay, unsigned together);
-  // The most lookups that were being slow at the same time.
-  unsigned slow_lookups_at_once_max() const;
-  // Reads of every file wait until this is called with false, or for ever; an
-  // interrupt ends them.
-  void block_reads(bool blocked);
-  // How many reads wait right now; returns once there are `count`.
-  void wait_for_blocked_reads(unsigned count);
-  // Attributes are not to be had without a wait.
-  void keep_attributes_away();
-  // Every call on contents fails like this until it is ok again.
-  void fail_contents(Errc code);
+  // What the test puts in the way of lookups, reads and other calls on contents.
+  Obstacles& obstacles() { return obstacles_; }
 
   // --- what happened ---
 
@@ -110,54 +92,16 @@ class MemoryFileSystem final : public FileSystem {
   Unsent unsent() const override { return {}; }
 
  private:
-  struct Name {
-    InodeId inode;
-    std::uint64_t cookie = 0;
-  };
-  struct Node {
-    Attributes attributes;
-    InodeId parent;                              // directories
-    std::unordered_map<std::string, Name> names;  // directories
-    std::map<std::uint64_t, std::string> order;   // directories: cookie -> name
-    std::vector<std::byte> bytes;
-    std::string target;
-    std::map<std::string, std::string> xattrs;
-    unsigned open = 0;
-  };
   struct Open {
     InodeId inode;
   };
 
-  Result<Node*> node_locked(InodeId inode);
-  Result<Node*> directory_locked(InodeId inode);
-  Result<Node*> child_locked(Node& directory, const std::string& name);
-  Result<Node*> add_locked(InodeId parent, const std::string& name, FileType type,
-                           std::uint32_t mode, const Caller& caller);
-  void attach_locked(Node& directory, const std::string& name, InodeId inode);
-  void detach_locked(Node& directory, const std::string& name);
-  void drop_if_unused_locked(Node& node);
-  void resize_locked(Node& node, std::uint64_t size);
-  void touch_locked(Node& node, bool contents);
-  OpenFilePtr open_locked(Node& node);
+  OpenFilePtr open_locked(MemoryNode& node);
   static Open& open_of(OpenFile& file) { return reinterpret_cast<Open&>(file); }
-  Result<void> delay_lookup(const std::string& name, Interrupt* interrupt);
-  Result<void> wait_while_blocked(Interrupt* interrupt);
 
+  Obstacles obstacles_;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::unordered_map<InodeId, Node> nodes_;
-  std::uint64_t next_inode_ = 2;
-  std::uint64_t next_cookie_ = 1;
-
-  std::string slow_prefix_;
-  std::chrono::milliseconds slow_delay_{0};
-  unsigned slow_together_ = 0;
-  unsigned slow_now_ = 0;
-  unsigned slow_max_ = 0;
-  bool reads_blocked_ = false;
-  unsigned blocked_reads_ = 0;
-  bool attributes_away_ = false;
-  Errc contents_error_ = Errc::ok;
+  MemoryNodes nodes_;
   Counts counts_;
 };
 

@@ -41,7 +41,7 @@ void Mounted::SetUp() {
 }
 
 void Mounted::TearDown() {
-  files_.block_reads(false);
+  files_.obstacles().block_reads(false);
   unmount();
   // Whatever a test left: nothing stays, and removing the directory cannot hang.
   ::umount2(directory().c_str(), MNT_DETACH);

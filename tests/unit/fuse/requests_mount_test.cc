@@ -36,20 +36,20 @@ void look_up_two_names(const std::filesystem::path& one, const std::filesystem::
 }
 
 TEST_F(Requests, TwoSlowLookupsInOneDirectoryOverlap) {
-  files_.slow_lookups("slow", kForever, 2);
+  files_.obstacles().slow_lookups("slow", kForever, 2);
   mount();
   look_up_two_names(path("slow-1"), path("slow-2"));
-  EXPECT_EQ(files_.slow_lookups_at_once_max(), 2u);
+  EXPECT_EQ(files_.obstacles().slow_lookups_at_once_max(), 2u);
 }
 
 // The counterpart of the test above: it is the edited INIT reply that does it.
 TEST_F(Requests, TwoSlowLookupsInOneDirectoryTakeTurnsWithoutTheEditedInitReply) {
-  files_.slow_lookups("slow", 300ms, 2);
+  files_.obstacles().slow_lookups("slow", 300ms, 2);
   SessionConfig config;
   config.features.parallel_directory_operations = false;
   mount(config);
   look_up_two_names(path("slow-1"), path("slow-2"));
-  EXPECT_EQ(files_.slow_lookups_at_once_max(), 1u);
+  EXPECT_EQ(files_.obstacles().slow_lookups_at_once_max(), 1u);
 }
 
 TEST_F(Requests, TheKernelAgreesToWhatIsAskedFor) {
@@ -74,16 +74,16 @@ TEST_F(Requests, BlockedRequestsDoNotStopOthers) {
   for (int number = 0; number < kReaders; ++number) {
     ASSERT_EQ(write_text(path(std::to_string(number)), "text"), 0);
   }
-  files_.block_reads(true);
+  files_.obstacles().block_reads(true);
   std::vector<std::future<std::string>> readers;
   for (int number = 0; number < kReaders; ++number) {
     readers.push_back(std::async(std::launch::async,
                                  [this, number] { return read_text(path(std::to_string(number))); }));
   }
-  files_.wait_for_blocked_reads(kReaders);
+  files_.obstacles().wait_for_blocked_reads(kReaders);
   EXPECT_EQ(write_text(path("other"), "served meanwhile"), 0);
   EXPECT_GT(session().facts().threads, std::size_t{kReaders});
-  files_.block_reads(false);
+  files_.obstacles().block_reads(false);
   for (auto& reader : readers) EXPECT_EQ(reader.get(), "text");
 }
 
@@ -92,7 +92,7 @@ TEST_F(Requests, WhatNeedsAWaitAfterAllIsPutOffAndAnsweredOnce) {
   config.attribute_timeout = 0ms;
   mount(config);
   ASSERT_EQ(write_text(path("file"), "text"), 0);
-  files_.keep_attributes_away();
+  files_.obstacles().keep_attributes_away();
   const auto before = files_.counts();
   for (int round = 0; round < 3; ++round) EXPECT_EQ(status_of(path("file")).st_size, 4);
   const auto after = files_.counts();
@@ -126,9 +126,9 @@ int errno_of_direct_read(const std::filesystem::path& file) {
 TEST_F(Requests, ASignalEndsABlockedRead) {
   mount();
   ASSERT_EQ(write_text(path("file"), "text"), 0);
-  files_.block_reads(true);
+  files_.obstacles().block_reads(true);
   EXPECT_EQ(errno_after_signal([&] { return errno_of_direct_read(path("file")); },
-                               [&] { files_.wait_for_blocked_reads(1); }),
+                               [&] { files_.obstacles().wait_for_blocked_reads(1); }),
             EINTR);
   EXPECT_EQ(files_.counts().interrupted, 1u);
 }
@@ -139,17 +139,17 @@ TEST_F(Requests, ASignalEndsABlockedReadWhileEveryThreadIsBlocked) {
   config.threads_max = kThreads;
   mount(config);
   ASSERT_EQ(write_text(path("file"), "text"), 0);
-  files_.block_reads(true);
+  files_.obstacles().block_reads(true);
   std::vector<std::future<int>> others;
   for (unsigned number = 0; number < kThreads + 1; ++number) {
     others.push_back(
         std::async(std::launch::async, [&] { return errno_of_direct_read(path("file")); }));
   }
-  files_.wait_for_blocked_reads(kThreads);
+  files_.obstacles().wait_for_blocked_reads(kThreads);
   // The request of this one is kept aside, or one of the others' is; either
   // way an answer for it is only possible when interrupts are still read.
   EXPECT_EQ(errno_after_signal([&] { return errno_of_direct_read(path("file")); }, [] {}), EINTR);
-  files_.block_reads(false);
+  files_.obstacles().block_reads(false);
   for (auto& other : others) EXPECT_EQ(other.get(), 0);
 }
 
@@ -157,14 +157,14 @@ TEST_F(Requests, AKilledProgramDoesNotHangInARead) {
   mount();
   ASSERT_EQ(write_text(path("file"), "text"), 0);
   const std::string file = path("file");
-  files_.block_reads(true);
+  files_.obstacles().block_reads(true);
   const pid_t child = ::fork();
   if (child == 0) {
     const int fd = ::open(file.c_str(), O_RDONLY);
     char byte;
     ::_exit(::read(fd, &byte, 1) == 1 ? 0 : 1);
   }
-  files_.wait_for_blocked_reads(1);
+  files_.obstacles().wait_for_blocked_reads(1);
   ::kill(child, SIGKILL);
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -176,15 +176,15 @@ TEST_F(Requests, AtTheLimitOfThreadsRequestsWaitAndAreServedLater) {
   config.threads_max = 2;
   mount(config);
   ASSERT_EQ(write_text(path("file"), "text"), 0);
-  files_.block_reads(true);
+  files_.obstacles().block_reads(true);
   std::vector<std::future<int>> readers;
   for (int number = 0; number < 12; ++number) {
     readers.push_back(
         std::async(std::launch::async, [&] { return errno_of_direct_read(path("file")); }));
   }
-  files_.wait_for_blocked_reads(2);
+  files_.obstacles().wait_for_blocked_reads(2);
   EXPECT_LE(session().facts().threads, 3u);
-  files_.block_reads(false);
+  files_.obstacles().block_reads(false);
   for (auto& reader : readers) EXPECT_EQ(reader.get(), 0);
 }
 
@@ -215,14 +215,14 @@ TEST_F(Requests, AnErrorOfTheEngineReachesTheProgramAsErrno) {
   mount();
   ASSERT_EQ(write_text(path("file"), "text"), 0);
   for (const Errc code : {Errc::no_space, Errc::quota, Errc::io}) {
-    files_.fail_contents(code);
+    files_.obstacles().fail_contents(code);
     EXPECT_EQ(write_text(path("file"), "more"), to_errno(code));
   }
-  files_.fail_contents(Errc::ok);
+  files_.obstacles().fail_contents(Errc::ok);
   ASSERT_EQ(write_text(path("file"), "text"), 0);
-  files_.fail_contents(Errc::corrupt);
+  files_.obstacles().fail_contents(Errc::corrupt);
   EXPECT_EQ(errno_of_direct_read(path("file")), EIO);
-  files_.fail_contents(Errc::ok);
+  files_.obstacles().fail_contents(Errc::ok);
 }
 
 // The size as the kernel knows it; stat(2) asks for the access time too, which
