@@ -11,6 +11,15 @@ bool clears_set_id(const Attributes& attributes, const Caller& caller) {
   return (attributes.mode & 04000U) != 0 || set_gid;
 }
 
+Result<void> await_change(std::unique_lock<std::mutex>& lock, InodeState& state,
+                          const WaitLimits& until) {
+  const Wake wake =
+      wait_until(lock, state.changed, until, [&state] { return !state.holds_writes; });
+  if (wake == Wake::interrupted) return fail(Errc::interrupted, "waiting for an earlier change");
+  if (wake == Wake::expired) return fail(Errc::timed_out, "an earlier change is not answered");
+  return {};
+}
+
 }  // namespace
 
 Result<std::size_t> Engine::read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
@@ -32,7 +41,8 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
     bool was_clean = false;
     std::vector<PendingChunkPtr> sealed;
     {
-      const std::lock_guard lock(state->mutex);
+      std::unique_lock lock(state->mutex);
+      TRY(await_change(lock, *state, until));
       if (state->gone) return fail(Errc::stale, "the file is gone");
       if (state->error) return fail(*state->take_error_locked());
       const std::uint32_t chunk_size = chunk_size_locked(*state);

@@ -78,11 +78,13 @@ Result<void> Engine::change_exclusively(const InodeStatePtr& state, MetaArgs arg
                                         const CallContext& context, Apply apply) {
   TRY(write_back_.begin_exclusive(*state, context.interrupt));
   const auto settle = [this, state, apply = std::move(apply)](const Result<MetaResult>& answer,
-                                                               LateCalls::Arrival) {
+                                                               LateCalls::Arrival arrival) {
     meta_sync_.changed();
     if (answer) {
       const std::lock_guard lock(state->mutex);
       apply(*state, *answer);
+      // The kernel was told that nothing happened, and kept its pages.
+      if (arrival == LateCalls::Arrival::late) state->pages_change.reset();
     }
     write_back_.end_exclusive(*state);
   };

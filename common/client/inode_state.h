@@ -64,6 +64,9 @@ class InodeState {
   // A commit, truncation or other change of the contents is on its way: no
   // other one may start.
   bool exclusive = false;
+  // So too, unless it is a commit. It takes what is buffered when its answer
+  // comes, maybe long after its caller has gone; so writes wait.
+  bool holds_writes = false;
   std::optional<Error> error;  // for the next flush, fsync or close
   bool gone = false;           // the server does not have the inode any more
   std::uint32_t opens = 0;

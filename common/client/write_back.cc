@@ -254,6 +254,7 @@ Result<void> WriteBack::begin_exclusive(InodeState& state, Interrupt* interrupt)
                                [&] { return !state.exclusive; });
   if (wake == Wake::interrupted) return fail(Errc::interrupted, "waiting for a commit");
   state.exclusive = true;
+  state.holds_writes = true;
   return {};
 }
 
@@ -261,6 +262,7 @@ void WriteBack::end_exclusive(InodeState& state) {
   {
     const std::lock_guard lock(state.mutex);
     state.exclusive = false;
+    state.holds_writes = false;
     state.notify_locked();
   }
   kick();

@@ -67,8 +67,8 @@ class WriteBack {
   // What is not committed yet, of every file.
   FileSystem::Unsent unsent() const;
 
-  // Runs `change` while no commit of the inode is on its way and none can
-  // start. What was written stays buffered meanwhile.
+  // Between the two no commit of the inode is on its way, none can start, and
+  // write() waits. What was written stays buffered meanwhile.
   Result<void> begin_exclusive(InodeState& state, Interrupt* interrupt);
   void end_exclusive(InodeState& state);
 

@@ -99,6 +99,26 @@ TEST_F(EngineInterruptTest, TakesInTheAnswerToACommitThatNobodyWaitedFor) {
   mount_.fs->close(file);
 }
 
+TEST_F(EngineInterruptTest, KeepsWhatIsWrittenAfterATruncationWasGivenUp) {
+  const OpenFilePtr file = mount_.create("a");
+  ASSERT_TRUE(mount_.write(*file, 0, "12345"));
+  ASSERT_TRUE(mount_.fs->flush(*file, {}));
+  SetAttrArgs cut;
+  cut.inode = mount_.inode_of("a");
+  cut.size = 2;
+  mount_.meta.hold_answers();
+  interrupt_.interrupt();
+  ASSERT_EQ(mount_.fs->set_attributes(cut, interruptible()).error().code, Errc::interrupted);
+  EXPECT_EQ(mount_.fs->write(*file, 1, as_bytes("new"), interruptible()).error().code,
+            Errc::interrupted)
+      << "it would be cut away by the answer";
+  mount_.meta.release_answers();
+  ASSERT_TRUE(mount_.write(*file, 1, "new"));
+  ASSERT_TRUE(mount_.fs->fsync(*file, {}));
+  EXPECT_EQ(mount_.read(*file, 0, 10), "1new");
+  mount_.fs->close(file);
+}
+
 TEST_F(EngineInterruptTest, CommitsOnceThoughTheWaiterWasInterrupted) {
   const OpenFilePtr file = mount_.create("a");
   ASSERT_TRUE(mount_.write(*file, 0, "first"));
