@@ -20,7 +20,8 @@ bool is_mutation(const MetaArgs& args) {
                std::is_same_v<Op, SymlinkArgs> || std::is_same_v<Op, LinkArgs> ||
                std::is_same_v<Op, UnlinkArgs> || std::is_same_v<Op, RenameArgs> ||
                std::is_same_v<Op, SetXattrArgs> || std::is_same_v<Op, RemoveXattrArgs> ||
-               std::is_same_v<Op, CommitArgs> || std::is_same_v<Op, SetPolicyArgs>;
+               std::is_same_v<Op, CommitArgs> || std::is_same_v<Op, SetPolicyArgs> ||
+               std::is_same_v<Op, CloneArgs>;
       },
       args);
 }
@@ -182,6 +183,16 @@ void put(const SetPolicyArgs& op, v1::Request& to) {
 }
 void put(const GetPolicyArgs& op, v1::Request& to) {
   to.mutable_get_policy()->set_inode(op.inode.value());
+}
+void put(const CloneArgs& op, v1::Request& to) {
+  v1::CloneRequest& message = *to.mutable_clone();
+  message.set_source(op.source.value());
+  message.set_source_offset(op.source_offset);
+  message.set_inode(op.inode.value());
+  message.set_offset(op.offset);
+  message.set_length(op.length);
+  message.set_mtime(op.mtime);
+  message.set_clear_set_id(op.clear_set_id);
 }
 
 // --- from the wire -------------------------------------------------------------------
@@ -434,6 +445,19 @@ Result<MetaArgs> taken(v1::GetPolicyRequest&& message) {
   op.inode = TRY(convert::inode(message.inode()));
   return op;
 }
+Result<MetaArgs> taken(v1::CloneRequest&& message) {
+  CloneArgs op;
+  op.source = TRY(convert::inode(message.source()));
+  op.inode = TRY(convert::inode(message.inode()));
+  const FileRange from = TRY(convert::range(message.source_offset(), message.length()));
+  const FileRange to = TRY(convert::range(message.offset(), message.length()));
+  op.source_offset = from.offset;
+  op.offset = to.offset;
+  op.length = to.length;
+  op.mtime = message.mtime();
+  op.clear_set_id = message.clear_set_id();
+  return op;
+}
 
 }  // namespace
 
@@ -469,6 +493,7 @@ Result<MetaArgs> from_proto(v1::Request&& request) {
     case v1::Request::kReport: return taken(std::move(*request.mutable_report()));
     case v1::Request::kSetPolicy: return taken(std::move(*request.mutable_set_policy()));
     case v1::Request::kGetPolicy: return taken(std::move(*request.mutable_get_policy()));
+    case v1::Request::kClone: return taken(std::move(*request.mutable_clone()));
     case v1::Request::OP_NOT_SET: break;
   }
   return bad("a request names no operation that is known here");

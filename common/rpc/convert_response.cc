@@ -79,6 +79,11 @@ void put(const PolicyResult& result, v1::Response& to) {
   message.set_own_replicas(result.own_replicas);
   message.set_own_chunk_size(result.own_chunk_size);
 }
+void put(const CloneResult& result, v1::Response& to) {
+  v1::CloneResult& message = *to.mutable_clone();
+  to_proto(result.attributes, *message.mutable_attributes());
+  message.set_length(result.length);
+}
 void put(const SessionStatus& session, v1::SessionStatus& message) {
   message.set_session(session.session.value());
   message.set_program(session.program);
@@ -226,6 +231,12 @@ Result<MetaResult> taken(v1::PolicyResult&& message) {
   return PolicyResult{message.replicas(), message.chunk_size(), message.own_replicas(),
                       message.own_chunk_size()};
 }
+Result<MetaResult> taken(v1::CloneResult&& message) {
+  CloneResult result;
+  result.attributes = TRY(required(message.has_attributes(), message.attributes()));
+  result.length = TRY(convert::file_size(message.length()));
+  return result;
+}
 SessionStatus session_from(v1::SessionStatus&& message) {
   SessionStatus session;
   session.session = SessionId{message.session()};
@@ -281,6 +292,7 @@ Result<MetaResult> from_proto(v1::Response&& response) {
     case v1::Response::kClusterStatus: return taken(std::move(*response.mutable_cluster_status()));
     case v1::Response::kCommit: return taken(std::move(*response.mutable_commit()));
     case v1::Response::kPolicy: return taken(std::move(*response.mutable_policy()));
+    case v1::Response::kClone: return taken(std::move(*response.mutable_clone()));
     case v1::Response::RESULT_NOT_SET: break;
   }
   return bad("an answer holds neither a result nor an error");

@@ -184,6 +184,19 @@ struct CommitArgs {
 struct CommitResult {
   std::vector<Attributes> attributes;
 };
+struct CloneArgs {
+  InodeId source;
+  std::uint64_t source_offset = 0;
+  InodeId inode;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  WallNanos mtime = 0;
+  bool clear_set_id = false;
+};
+struct CloneResult {
+  Attributes attributes;
+  std::uint64_t length = 0;
+};
 struct AllocateArgs {
   InodeId inode;
   std::uint32_t count = 1;
@@ -249,11 +262,12 @@ using MetaArgs =
                  LinkArgs, UnlinkArgs, RenameArgs, ReadDirArgs, StatFsArgs, SetXattrArgs,
                  GetXattrArgs, ListXattrArgs, RemoveXattrArgs, OpenArgs, ReleaseArgs,
                  GetExtentsArgs, CommitArgs, AllocateArgs, SyncArgs, ClusterStatusArgs,
-                 KeepAliveArgs, ReportArgs, SetPolicyArgs, GetPolicyArgs>;
+                 KeepAliveArgs, ReportArgs, SetPolicyArgs, GetPolicyArgs,
+                 CloneArgs>;
 using MetaResult =
     std::variant<EmptyResult, EntryResult, AttributesResult, ReadlinkResult, RemovedResult,
                  ReadDirResult, StatFsResult, XattrResult, OpenResult, ExtentsResult,
-                 AllocateResult, ClusterStatusResult, CommitResult, PolicyResult>;
+                 AllocateResult, ClusterStatusResult, CommitResult, PolicyResult, CloneResult>;
 
 // Who asks, as the kernel of the client's machine sees it.
 struct Caller {

@@ -110,6 +110,11 @@ class FakeMetaServer {
     const std::lock_guard lock(mutex_);
     extents_per_page_ = count;
   }
+  // A clone takes no more at once.
+  void set_clone_bytes_max(std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    clone_bytes_max_ = bytes;
+  }
   void set_full(bool full) {
     const std::lock_guard lock(mutex_);
     full_ = full;
@@ -328,6 +333,28 @@ class FakeMetaServer {
     if (file.mtime) inode.attributes.mtime = inode.attributes.ctime = *file.mtime;
     if (file.clear_set_id) inode.attributes.mode &= 01777;
   }
+  Result<MetaResult> act(const CloneArgs& args) {
+    const FakeInode* source = TRY(inodes_.find(args.source));
+    FakeInode* target = TRY(inodes_.find(args.inode));
+    const std::uint64_t size = source->attributes.size;
+    const std::uint64_t most = std::min(args.length, clone_bytes_max_);
+    const std::uint64_t length = std::min(most, size - std::min(size, args.source_offset));
+    std::vector<FakeInode::Extents::Range> taken;
+    source->extents.visit(
+        args.source_offset, length,
+        [&](const FakeInode::Extents::Range& range) { taken.push_back(range); });
+    inodes_.cut(*target, args.offset, length);
+    for (const FakeInode::Extents::Range& range : taken) {
+      inodes_.lay(*target, {range.offset + args.offset - args.source_offset,
+                            static_cast<std::uint32_t>(range.length), range.source,
+                            static_cast<std::uint32_t>(range.source_offset)});
+    }
+    target->attributes.size = std::max(target->attributes.size, args.offset + length);
+    inodes_.touch_contents(*target);
+    target->attributes.mtime = target->attributes.ctime = args.mtime;
+    if (args.clear_set_id) target->attributes.mode &= 01777;
+    return CloneResult{target->attributes, length};
+  }
   void check_chunk(const Extent& extent, const CommitArgs& args) {
     const auto group = table_->groups.find(extent.chunk.group());
     if (group == table_->groups.end()) {
@@ -397,6 +424,7 @@ class FakeMetaServer {
   std::vector<ReportArgs> reports_;
   std::uint64_t last_serial_ = 0;
   std::uint32_t extents_per_page_ = 8192;
+  std::uint64_t clone_bytes_max_ = UINT64_MAX;
   std::size_t commits_ = 0;
   std::size_t files_committed_ = 0;
   std::size_t syncs_ = 0;

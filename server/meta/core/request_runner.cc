@@ -23,7 +23,7 @@ constexpr std::array kKinds = {
     "unlink",      "rename",    "read_dir",  "stat_fs",    "set_xattr",     "get_xattr", "list_xattr",
     "remove_xattr", "open",     "release",   "get_extents", "commit",       "allocate",  "sync",
     "cluster_status", "keep_alive", "report", "set_policy",
-    "get_policy"};
+    "get_policy",  "clone"};
 static_assert(kKinds.size() == std::variant_size_v<MetaArgs>);
 
 bool wants_sync(const MetaArgs& args) {

@@ -77,10 +77,7 @@ Result<void> commit_file(Transaction& txn, const OperationContext& context,
 
   if (file.clear_set_id) clear_set_id_bits(record);
   if (file.mtime) {
-    record.mtime = *file.mtime;
-    // The client has shown its writes' time as ctime already; showing a later
-    // one now would look like another change. A chmod in between stays seen.
-    record.ctime = std::max(record.ctime, *file.mtime);
+    written_at(record, *file.mtime);
   } else if (file.clear_set_id) {
     record.ctime = context.now;
   }

@@ -33,6 +33,7 @@ struct Dispatch {
   Result<MetaResult> operator()(const CommitArgs& args) { return run(ops::commit, args); }
   Result<MetaResult> operator()(const SetPolicyArgs& args) { return run(ops::set_policy, args); }
   Result<MetaResult> operator()(const GetPolicyArgs& args) { return run(ops::get_policy, args); }
+  Result<MetaResult> operator()(const CloneArgs& args) { return run(ops::clone, args); }
   // The core's own.
   template <typename Args>
   Result<MetaResult> operator()(const Args&) {

@@ -1,6 +1,7 @@
 #include "server/meta/ops/extent_map.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 namespace dfs::ops {
@@ -67,6 +68,8 @@ Result<void> ChunkReferences::apply_one(Transaction& txn, const OperationContext
   if (references < 0)
     return fail(Errc::corrupt, "chunk " + to_string(chunk) + " has lost count of its references");
 
+  if (references > std::numeric_limits<std::uint32_t>::max())
+    return fail(Errc::unsupported, "chunk " + to_string(chunk) + " is named too often");
   if (references > 0) {
     if (record == nullptr) {
       const GarbageRecord* garbage = TRY(txn.find<tables::Garbage>(chunk));
@@ -129,14 +132,34 @@ Result<void> punch_hole(Transaction& txn, InodeId inode, InodeRecord& file, File
   }
 }
 
-Result<void> lay_extent(Transaction& txn, InodeId inode, InodeRecord& file, const Extent& extent,
-                        ChunkReferences& references) {
-  TRY(punch_hole(txn, inode, file, {extent.file_offset, extent.end()}, references));
+void fill_hole(Transaction& txn, InodeId inode, InodeRecord& file, const Extent& extent,
+               ChunkReferences& references) {
   txn.put<tables::Extents>({inode, extent.file_offset},
                            {extent.length, extent.chunk, extent.chunk_offset});
   references.add(extent.chunk, extent.chunk_offset + extent.length);
   file.allocated += extent.length;
   file.size = std::max(file.size, extent.end());
+}
+
+Result<bool> prolong(Transaction& txn, InodeId inode, InodeRecord& file, const Extent& extent) {
+  const std::optional<Row<tables::Extents>> before =
+      TRY(txn.last_row<tables::Extents>({inode, 0}, {inode, extent.file_offset}));
+  const bool goes_on = before && end_of(*before) == extent.file_offset &&
+                       before->record.chunk == extent.chunk &&
+                       before->record.chunk_offset + before->record.length == extent.chunk_offset;
+  if (!goes_on) return false;
+  ExtentRecord longer = before->record;
+  longer.length += extent.length;
+  txn.put<tables::Extents>(before->key, longer);
+  file.allocated += extent.length;
+  file.size = std::max(file.size, extent.end());
+  return true;
+}
+
+Result<void> lay_extent(Transaction& txn, InodeId inode, InodeRecord& file, const Extent& extent,
+                        ChunkReferences& references) {
+  TRY(punch_hole(txn, inode, file, {extent.file_offset, extent.end()}, references));
+  fill_hole(txn, inode, file, extent, references);
   return {};
 }
 
@@ -169,20 +192,20 @@ Result<void> resize(Transaction& txn, const OperationContext& context, InodeId i
 // --- reading -------------------------------------------------------------------------------
 
 Result<ExtentPage> read_extents(Transaction& txn, InodeId inode, const InodeRecord& file,
-                                std::uint64_t offset, std::size_t extents_max) {
+                                FileSpan span, std::size_t extents_max) {
   ExtentPage page;
-  if (file.allocated == 0 || offset >= file.size) {
+  if (file.allocated == 0 || span.from >= file.size) {
     page.complete = true;
     return page;
   }
-  if (offset > 0) {
-    const std::optional<Row<tables::Extents>> across = TRY(extent_across(txn, inode, offset));
+  if (span.from > 0) {
+    const std::optional<Row<tables::Extents>> across = TRY(extent_across(txn, inode, span.from));
     if (across) page.extents.push_back(extent_of(*across));
   }
   // One more than asked for says whether anything follows.
   const std::size_t wanted = extents_max - std::min(page.extents.size(), extents_max) + 1;
   const std::vector<Row<tables::Extents>> rows = TRY(
-      txn.rows<tables::Extents>({inode, offset}, {inode, kFileSizeMax}, wanted));
+      txn.rows<tables::Extents>({inode, span.from}, {inode, span.to}, wanted));
   page.complete = rows.size() < wanted;
   const std::size_t taken = std::min(rows.size(), wanted - 1);
   page.extents.reserve(page.extents.size() + taken);

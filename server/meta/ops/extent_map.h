@@ -26,6 +26,7 @@ class ChunkReferences {
   // Brings Chunks and Garbage up to date and forgets the changes. Once an operation.
   //   stale    a chunk that is garbage already has been named
   //   corrupt  a chunk has fewer references than extents that named it
+  //   unsupported  it would have more than can be counted
   Result<void> apply(Transaction& txn, const OperationContext& context);
 
  private:
@@ -50,17 +51,23 @@ struct FileSpan {
 // record of `inode`, being edited; its size stays.
 Result<void> punch_hole(Transaction& txn, InodeId inode, InodeRecord& file, FileSpan span,
                         ChunkReferences& references);
+// Puts `extent` where nothing lies. The file grows to its end.
+void fill_hole(Transaction& txn, InodeId inode, InodeRecord& file, const Extent& extent,
+               ChunkReferences& references);
+// The same if what lies before it goes on with it in the same chunk: the two
+// become one extent. False: they do not, and nothing was done.
+Result<bool> prolong(Transaction& txn, InodeId inode, InodeRecord& file, const Extent& extent);
 // Puts `extent` in place of whatever was there. The file grows to its end.
 Result<void> lay_extent(Transaction& txn, InodeId inode, InodeRecord& file, const Extent& extent,
                         ChunkReferences& references);
 
 struct ExtentPage {
   std::vector<Extent> extents;
-  bool complete = false;  // nothing follows
+  bool complete = false;  // nothing follows there
 };
-// The extents that overlap [offset, infinity), in order, at most `extents_max`.
+// The extents that overlap `span`, whole and in order, at most `extents_max`.
 Result<ExtentPage> read_extents(Transaction& txn, InodeId inode, const InodeRecord& file,
-                                std::uint64_t offset, std::size_t extents_max);
+                                FileSpan span, std::size_t extents_max);
 
 // Drops at most `extents_max` extents of a file that is going away, first ones
 // first, and settles its chunks.

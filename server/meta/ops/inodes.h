@@ -6,6 +6,8 @@
 //   mtime        the time of the last change of contents
 #pragma once
 
+#include <algorithm>
+
 #include "server/meta/ops/operation.h"
 
 namespace dfs::ops {
@@ -36,6 +38,13 @@ inline void contents_changed(InodeRecord& record, WallNanos now) {
   record.ctime = now;
   ++record.change;
   ++record.data_change;
+}
+
+// A client wrote at `time`. It has shown that as ctime already; a later one
+// now would look like another change. A chmod in between stays seen.
+inline void written_at(InodeRecord& record, WallNanos time) {
+  record.mtime = time;
+  record.ctime = std::max(record.ctime, time);
 }
 
 // What a write or chown by somebody without special rights does: setuid goes,

@@ -30,7 +30,7 @@ Result<OpenResult> open(Transaction& txn, const OperationContext& context, const
   const InodeRecord* record = TRY(find_inode(txn, context, args.inode));
   OpenResult result;
   result.attributes = attributes_of(args.inode, *record);
-  ExtentPage page = TRY(read_extents(txn, args.inode, *record, 0, kExtentsPerOpen));
+  ExtentPage page = TRY(read_extents(txn, args.inode, *record, {0, kFileSizeMax}, kExtentsPerOpen));
   result.extents = std::move(page.extents);
   result.extents_complete = page.complete;
   return result;
@@ -40,7 +40,8 @@ Result<ExtentsResult> get_extents(Transaction& txn, const OperationContext& cont
                                   const GetExtentsArgs& args) {
   const InodeRecord* record = TRY(find_inode(txn, context, args.inode));
   const std::size_t wanted = std::clamp(args.extents_max, 1U, kExtentsPerReplyMax);
-  ExtentPage page = TRY(read_extents(txn, args.inode, *record, args.offset, wanted));
+  ExtentPage page =
+      TRY(read_extents(txn, args.inode, *record, {args.offset, kFileSizeMax}, wanted));
   return ExtentsResult{std::move(page.extents), page.complete, record->data_change};
 }
 

@@ -92,8 +92,8 @@ struct OperationContext {
 // operation.
 //
 // Runs: lookup, get_attr, set_attr, create, symlink, readlink, link, unlink,
-// rename, read_dir, xattrs, open, get_extents, commit, set_policy,
-// get_policy.
+// rename, read_dir, xattrs, open, get_extents, commit, clone,
+// set_policy, get_policy.
 // Holding and releasing what is opened is the core's.
 //   internal     an operation that is not among these
 //   stale        an inode in the arguments is gone

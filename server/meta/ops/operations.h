@@ -10,7 +10,7 @@
 // `corrupt` from the store. Of all that take a new name: `invalid` (empty, or
 // with '/' or NUL), `name_too_long` (over kNameMax bytes), `not_directory`
 // (the parent is none), `not_found` (the parent has been removed). Of all that
-// add rows - create, symlink, link, set_xattr, a commit with extents -
+// add rows - create, symlink, link, set_xattr, a commit or clone with extents -
 // `no_space` when context.room says so.
 #pragma once
 
@@ -103,6 +103,17 @@ Result<ExtentsResult> get_extents(Transaction& txn, const OperationContext& cont
 Result<CommitResult> commit(Transaction& txn, const OperationContext& context,
                             const CommitArgs& args);
 
+// The extents of the source's range, cut at its end, take the place of what
+// the target has at args.offset; both files then name the same chunks. At most
+// kExtentsPerCloneMax extents are laid and as many replaced: if there are more
+// the result is shorter than asked.
+//   is_directory, invalid  not two regular files, or ranges that overlap in one
+//   file_too_big  the target's range ends over kFileSizeMax
+//   unsupported   the files are kept in different numbers of copies, or a chunk
+//                 is named as often as can be counted: the bytes must be copied
+Result<CloneResult> clone(Transaction& txn, const OperationContext& context,
+                          const CloneArgs& args);
+
 //   not_permitted  neither root nor the owner
 //   invalid        not a file or directory; replicas over kReplicasMax; a chunk
 //                  size that is no multiple of kBlockSize or over kChunkSizeMax
@@ -119,6 +130,9 @@ inline constexpr std::uint32_t kXattrsMax = 256;
 inline constexpr std::uint32_t kReplicasMax = 16;
 // Extents that come with the answer to an open.
 inline constexpr std::uint32_t kExtentsPerOpen = 1024;
+// Far more than a file written in one go has; few enough to leave the core
+// soon.
+inline constexpr std::size_t kExtentsPerCloneMax = 2048;
 // 1 and 2 are left for "." and "..", which are not kept.
 inline constexpr std::uint64_t kFirstCookie = 3;
 

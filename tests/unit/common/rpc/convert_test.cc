@@ -128,6 +128,7 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       SetPolicyArgs{inode, 0, std::nullopt},
       SetPolicyArgs{inode, std::nullopt, 0},
       GetPolicyArgs{inode},
+      CloneArgs{inode, 1 << 20, InodeId{43}, 1 << 30, 77, -5, true},
   };
   std::set<std::size_t> seen;
   for (const MetaArgs& args : all) {
@@ -177,6 +178,7 @@ TEST(Convert, CarriesEveryResultWithoutLoss) {
                           1, 2, 3, 4, 5, 6, 7},
       CommitResult{{attributes, some_attributes(8)}},
       PolicyResult{2, 1 << 20, 0, 1 << 20},
+      CloneResult{attributes, 9},
   };
   std::set<std::size_t> seen;
   for (const MetaResult& result : all) {
@@ -265,6 +267,16 @@ TEST(Convert, RefusesExtentsThatOverflow) {
   EXPECT_EQ(refusal_of(holes), Errc::bad_message);
 }
 
+TEST(Convert, RefusesClonesOfRangesThatCannotBe) {
+  const InodeId inode{1};
+  EXPECT_EQ(refusal_of(CloneArgs{inode, kFileSizeMax - 1, inode, 0, 1}), Errc::ok);
+  EXPECT_EQ(refusal_of(CloneArgs{inode, kFileSizeMax, inode, 0, 1}), Errc::bad_message);
+  EXPECT_EQ(refusal_of(CloneArgs{inode, 0, inode, kFileSizeMax, 1}), Errc::bad_message);
+  EXPECT_EQ(refusal_of(CloneArgs{inode, 0, inode, 0, 0}), Errc::bad_message);
+  EXPECT_EQ(refusal_of(CloneArgs{inode, 0, InodeId{}, 0, 1}), Errc::bad_message);
+  EXPECT_EQ(refusal_of(CloneArgs{InodeId{}, 0, inode, 0, 1}), Errc::bad_message);
+}
+
 TEST(Convert, RefusesMoreExtentsThanACommitMayHave) {
   CommitArgs commit;
   commit.files = {some_file({})};
@@ -332,6 +344,7 @@ TEST(Convert, NeverCrashesOnRandomBytes) {
 
 TEST(Convert, KnowsWhatChangesTheNamespace) {
   EXPECT_TRUE(is_mutation(CommitArgs{}));
+  EXPECT_TRUE(is_mutation(CloneArgs{}));
   EXPECT_TRUE(is_mutation(CreateArgs{}));
   EXPECT_TRUE(is_mutation(OpenArgs{InodeId{1}, true}));
   EXPECT_FALSE(is_mutation(OpenArgs{InodeId{1}, false}));

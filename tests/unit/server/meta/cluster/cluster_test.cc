@@ -360,6 +360,26 @@ TEST_F(Garbage, SurvivesARestart) {
   EXPECT_EQ(heartbeat(1)->to_delete, std::vector{chunk});
 }
 
+TEST_F(Garbage, IsNothingThatAFileStillNamesWhoeverRestarts) {
+  add_server(1);
+  Client client = connect();
+  const InodeId first = make_file(client, "first").inode;
+  const InodeId second = make_file(client, "second").inode;
+  const ChunkId chunk = write_chunk(client, first).chunk;
+  get<CloneResult>(client, CloneArgs{.source = first, .inode = second, .length = 1000});
+  const auto unlink_after_a_restart = [&](const std::string& name) {
+    restart();
+    reconnect(client);
+    EXPECT_EQ(unlink(client, name), Errc::ok);
+    clock.advance(config.restart_grace + config.orphan_grace);
+    tick();
+  };
+  unlink_after_a_restart("first");
+  EXPECT_TRUE(heartbeat(1)->to_delete.empty());
+  unlink_after_a_restart("second");
+  EXPECT_EQ(heartbeat(1)->to_delete, std::vector{chunk});
+}
+
 TEST_F(Garbage, ComesInBoundedBatches) {
   add_server(1);
   Client client = connect();

@@ -33,6 +33,44 @@ TEST_F(ExactlyOnce, ARepeatAfterARestartGetsTheStoredAnswer) {
   EXPECT_EQ(look(client, "b"), Errc::ok);
 }
 
+TEST_F(ExactlyOnce, ARepeatedCloneDoesNotTakeWhatTheSourceHasBecome) {
+  add_server(1);
+  Client client = connect();
+  const InodeId source = make_file(client, "source").inode;
+  const InodeId target = make_file(client, "target").inode;
+  const Extent first = write_chunk(client, source);
+  const CoreRequest clone = request(
+      client, CloneArgs{.source = source, .source_offset = 0, .inode = target, .length = 1000});
+  ASSERT_TRUE(send(client, clone));
+  write_chunk(client, source);
+
+  restart();
+  reconnect(client);
+  const auto again = send(client, clone);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(std::get<CloneResult>(*again).length, 1000U);
+  EXPECT_EQ(get<ExtentsResult>(client, GetExtentsArgs{.inode = target}).extents,
+            std::vector<Extent>{first});
+}
+
+TEST_F(ExactlyOnce, ARepeatedHoleDoesNotTakeWhatWasWrittenSince) {
+  add_server(1);
+  Client client = connect();
+  const InodeId inode = make_file(client, "a").inode;
+  write_chunk(client, inode);
+  CommitArgs punch;
+  punch.files = {{.inode = inode, .extents = {}, .holes = {{0, 1000}}, .size_at_least = 1000}};
+  const CoreRequest hole = request(client, punch);
+  ASSERT_TRUE(send(client, hole));
+  const Extent since = write_chunk(client, inode);
+
+  restart();
+  reconnect(client);
+  ASSERT_TRUE(send(client, hole));
+  EXPECT_EQ(get<ExtentsResult>(client, GetExtentsArgs{.inode = inode}).extents,
+            std::vector<Extent>{since});
+}
+
 TEST_F(ExactlyOnce, ARepeatInTheSameBatchGetsTheSameAnswer) {
   Client client = connect();
   const CoreRequest create =

@@ -29,6 +29,7 @@ class FullDisk : public CoreTest {
 };
 
 TEST_F(FullDisk, RefusesWhatMakesTheNamespaceGrow) {
+  const InodeId other = make_file(client, "other").inode;
   fill();
   EXPECT_EQ(make("new"), Errc::no_space);
   EXPECT_EQ(run(CreateArgs{.parent = kRootInode, .name = "new", .open = true}), Errc::no_space);
@@ -42,6 +43,7 @@ TEST_F(FullDisk, RefusesWhatMakesTheNamespaceGrow) {
   CommitArgs commit;
   commit.files = {{.inode = file, .extents = {extent}}};
   EXPECT_EQ(run(commit), Errc::no_space);
+  EXPECT_EQ(run(CloneArgs{.source = file, .inode = other, .length = 1000}), Errc::no_space);
   EXPECT_EQ(look(client, "new"), Errc::not_found);
 }
 

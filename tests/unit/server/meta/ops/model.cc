@@ -1,5 +1,7 @@
 #include "tests/unit/server/meta/ops/model.h"
 
+#include <algorithm>
+
 namespace dfs {
 
 Model::Model() {
@@ -172,6 +174,27 @@ Errc Model::commit(const CommitArgs& args) {
     }
     if (cells.size() < change.size_at_least) cells.resize(change.size_at_least);
   }
+  return Errc::ok;
+}
+
+Errc Model::clone(const CloneArgs& args) {
+  const Inode* source = find(args.source);
+  Inode* target = find(args.inode);
+  if (source == nullptr || target == nullptr) return Errc::stale;
+  for (const Inode* file : {source, static_cast<const Inode*>(target)}) {
+    if (file->type == FileType::directory) return Errc::is_directory;
+    if (file->type != FileType::regular) return Errc::invalid;
+  }
+  if (args.source_offset >= source->cells.size()) return Errc::ok;
+  const auto begin = source->cells.begin() + static_cast<std::ptrdiff_t>(args.source_offset);
+  const std::uint64_t length = std::min(args.length, source->cells.size() - args.source_offset);
+  const std::vector<Cell> cells(begin, begin + static_cast<std::ptrdiff_t>(length));
+  const std::uint64_t apart = args.offset > args.source_offset ? args.offset - args.source_offset
+                                                               : args.source_offset - args.offset;
+  if (source == target && apart < length) return Errc::invalid;
+  if (target->cells.size() < args.offset + length) target->cells.resize(args.offset + length);
+  std::copy(cells.begin(), cells.end(),
+            target->cells.begin() + static_cast<std::ptrdiff_t>(args.offset));
   return Errc::ok;
 }
 

@@ -39,6 +39,7 @@ class Model {
   Errc rename(const RenameArgs& args);
   Errc resize(InodeId inode, std::uint64_t size);
   Errc commit(const CommitArgs& args);
+  Errc clone(const CloneArgs& args);
   Errc set_xattr(const SetXattrArgs& args);
   Errc remove_xattr(const RemoveXattrArgs& args);
   void hold(InodeId inode) { held_.insert(inode); }

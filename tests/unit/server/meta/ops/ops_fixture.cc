@@ -1,5 +1,6 @@
 #include "tests/unit/server/meta/ops/ops_fixture.h"
 
+#include "common/rpc/protocol.h"
 #include "tests/unit/server/meta/ops/consistency.h"
 
 namespace dfs {
@@ -56,7 +57,7 @@ std::vector<std::string> OpsTest::list(InodeId directory) {
 }
 
 std::vector<Extent> OpsTest::extents(InodeId inode) {
-  return must<ExtentsResult>(GetExtentsArgs{inode}).extents;
+  return must<ExtentsResult>(GetExtentsArgs{inode, 0, kExtentsPerReplyMax}).extents;
 }
 
 CommitResult OpsTest::write(InodeId inode, std::vector<Extent> extents) {

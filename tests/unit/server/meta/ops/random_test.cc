@@ -111,6 +111,11 @@ class RandomTest : public OpsTest {
     for (std::uint64_t count = 1 + below(3); count > 0; --count) args.files.push_back(change());
     expect_same(args, model_.commit(args));
   }
+  void clone() {
+    const CloneArgs args{some_of(FileType::regular), below(kBytesMax), some_of(FileType::regular),
+                         below(kBytesMax),           1 + below(80),    context_.now, one_in(2)};
+    expect_same(args, model_.clone(args));
+  }
   void xattr() {
     const InodeId inode = some_inode();
     if (one_in(3)) {
@@ -135,7 +140,7 @@ class RandomTest : public OpsTest {
   }
 
   void step() {
-    switch (below(12)) {
+    switch (below(13)) {
       case 0:
       case 1:
         return create();
@@ -155,6 +160,8 @@ class RandomTest : public OpsTest {
         return commit_files();
       case 10:
         return xattr();
+      case 11:
+        return clone();
       default:
         return hold_or_release();
     }
@@ -262,7 +269,7 @@ TEST_F(RandomTest, OperationsDoWhatTheModelDoes) {
     if (HasFatalFailure()) FAIL() << "seed " << seed_ << ", operation number " << done;
   }
   EXPECT_TRUE(unfinished_.empty());
-  EXPECT_EQ(succeeded_.size(), 9U);
+  EXPECT_EQ(succeeded_.size(), 10U);
   for (const auto& [operation, count] : succeeded_) EXPECT_GT(count, 50) << operation;
 }
 
