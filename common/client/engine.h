@@ -109,6 +109,7 @@ class Engine final : public FileSystem {
                                const CallContext& context);
   Opened opened_locked(const InodeStatePtr& state, const OpenOptions& options,
                        const OpenResult& answer);
+  Result<void> check_room(InodeState& state, const FileRange& range, const CallContext& context);
   std::uint32_t chunk_size_locked(const InodeState& state) const;
   WaitLimits limits(const CallContext& context) const;
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -35,6 +36,7 @@ class ExtentMap {
   void visit(std::uint64_t offset, std::uint64_t length, Visit&& visit) const {
     ranges_.visit(offset, length, std::forward<Visit>(visit));
   }
+  std::optional<Range> next(std::uint64_t offset) const { return ranges_.next(offset); }
   // A chunk has at least this many bytes: what may be fetched of it.
   std::uint32_t least_length(ChunkId chunk) const;
 

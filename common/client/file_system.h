@@ -129,11 +129,14 @@ class FileSystem {
   virtual Result<void> fsync_directory(InodeId inode, const CallContext& context) = 0;
   // Ends the use of `file`; never waits for a server. flush() comes before it.
   virtual void close(OpenFilePtr file) = 0;
-  // fallocate(2): mode bits as in linux/falloc.h; `unsupported` for what is not.
+  // fallocate(2): mode bits as in linux/falloc.h. Plain allocation, hole
+  // punching and zeroing; other modes are `unsupported`. Zeroed ranges are
+  // holes. Space is not set aside: `no_space` when the range's holes would not
+  // fit now, but a later write may find the servers full all the same.
   virtual Result<void> allocate(OpenFile& file, int mode, std::uint64_t offset,
                                 std::uint64_t length, const CallContext& context) = 0;
-  // lseek(2) SEEK_DATA / SEEK_HOLE; `no_data`-like end is ENXIO: Errc::range is not used,
-  // the result is empty then.
+  // lseek(2) SEEK_DATA / SEEK_HOLE over what is committed and what is buffered;
+  // empty where lseek says ENXIO: nothing of the kind before the end.
   virtual Result<std::optional<std::uint64_t>> seek(OpenFile& file, std::uint64_t offset, bool data,
                                                     const CallContext& context) = 0;
   // The committed extents, for `dfs locate`.

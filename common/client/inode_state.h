@@ -100,6 +100,10 @@ class InodeState {
   bool learn_extents_locked(std::uint64_t from, const ExtentsResult& page);
   // What was known of the contents does not hold any more.
   void forget_contents_locked() { others_changed_locked(0); }
+  // A change of the contents at `when` is there: earlier writes do not set mtime any more.
+  void changed_at_locked(WallNanos when) {
+    if (dirty.empty() || dirty_mtime <= when) dirty_mtime.reset();
+  }
   // The server made a change of ours, after which the attributes are `after`.
   // True: the extents may follow it; false: they already show it or are unknown.
   bool own_change_locked(const Attributes& after, SteadyTime now);

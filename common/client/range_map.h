@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <vector>
 
 namespace dfs {
@@ -45,6 +46,8 @@ class RangeMap {
   template <typename Visit>
   void visit(std::uint64_t offset, std::uint64_t length, Visit&& visit) const;
   bool overlaps(std::uint64_t offset, std::uint64_t length) const;
+  // The first range that ends after `offset`, from there on.
+  std::optional<Range> next(std::uint64_t offset) const;
 
   std::size_t size() const { return pieces_.size(); }
   bool empty() const { return pieces_.empty(); }
@@ -97,6 +100,16 @@ template <typename Source>
 bool RangeMap<Source>::overlaps(std::uint64_t offset, std::uint64_t length) const {
   const auto it = first_after(offset);
   return it != pieces_.end() && it->first < offset + length;
+}
+
+template <typename Source>
+std::optional<typename RangeMap<Source>::Range> RangeMap<Source>::next(std::uint64_t offset) const {
+  const auto it = first_after(offset);
+  if (it == pieces_.end()) return std::nullopt;
+  const std::uint64_t from = std::max(it->first, offset);
+  const std::uint64_t skipped = from - it->first;
+  return Range{from, it->second.length - skipped, it->second.source,
+               it->second.source_offset + skipped};
 }
 
 template <typename Source>

@@ -3,41 +3,36 @@
 
 #include <algorithm>
 
+#include "common/client/data_ranges.h"
 #include "common/client/engine.h"
 #include "common/client/extent_loader.h"
 
 namespace dfs {
-namespace {
 
-// The first offset >= `from` that holds data (`data`) or does not, below `size`.
-std::optional<std::uint64_t> first_locked(const InodeState& state, std::uint64_t from,
-                                          std::uint64_t size, bool data) {
-  // The union of two sorted lists of ranges, walked from both.
-  std::vector<FileRange> ranges;
-  state.dirty.ranges().visit(from, size - from, [&](const DirtyFile::Range& range) {
-    ranges.push_back({range.offset, range.length});
-  });
-  state.extents.visit(from, size - from, [&](const ExtentMap::Range& range) {
-    ranges.push_back({range.offset, range.length});
-  });
-  std::sort(ranges.begin(), ranges.end(),
-            [](const FileRange& a, const FileRange& b) { return a.offset < b.offset; });
-  if (data) {
-    if (ranges.empty()) return std::nullopt;
-    return ranges.front().offset;
+// Space is not set aside: what is allocated is a hole that counts in the size.
+// So what can be promised is that its bytes would fit now.
+Result<void> Engine::check_room(InodeState& state, const FileRange& range,
+                                const CallContext& context) {
+  const std::uint64_t end = range.offset + range.length;
+  std::uint64_t wanted = 0;
+  for (;;) {
+    {
+      const std::lock_guard lock(state.mutex);
+      if (state.gone) return fail(Errc::stale, "the file is gone");
+      if (state.extents_usable_locked(end)) {
+        const DataRanges data(state.dirty.ranges(), state.extents);
+        wanted = range.length - data.bytes(range.offset, end);
+        break;
+      }
+    }
+    TRY(load_extents(meta_, state, end, context.interrupt));
   }
-  std::uint64_t hole = from;
-  for (const FileRange& range : ranges) {
-    if (range.offset > hole) break;
-    hole = std::max(hole, range.offset + range.length);
-  }
-  return std::min(hole, size);
+  if (wanted == 0) return {};
+  const StatFsResult space = TRY(stat_fs(context));
+  if (wanted > space.bytes_available) return fail(Errc::no_space, "more than there is room for");
+  return {};
 }
 
-}  // namespace
-
-// Space is not set aside: a range that is allocated is a hole that counts in
-// the size. So a later write may still find the servers full.
 Result<void> Engine::allocate(OpenFile& file, int mode, std::uint64_t offset, std::uint64_t length,
                               const CallContext& context) {
   if (length == 0) return fail(Errc::invalid, "allocating nothing");
@@ -47,27 +42,27 @@ Result<void> Engine::allocate(OpenFile& file, int mode, std::uint64_t offset, st
   const bool punch = what == FALLOC_FL_PUNCH_HOLE && keep_size;
   const bool zero = what == FALLOC_FL_ZERO_RANGE;
   if (what != 0 && !punch && !zero) return fail(Errc::unsupported, "fallocate mode");
-  if (what == 0 && keep_size) return {};
 
   const InodeStatePtr& state = file.state();
+  if (!punch) TRY(check_room(*state, {offset, length}, context));
   const bool makes_hole = punch || zero;
-  CommitArgs args;
   CommitFile change;
   change.inode = state->inode;
   {
     const std::lock_guard lock(state->mutex);
     if (state->gone) return fail(Errc::stale, "the file is gone");
-    const std::uint64_t size = state->size_locked();
-    if (!makes_hole && offset + length <= size) return {};
     // The size may rest on buffered bytes that become a hole now.
+    const std::uint64_t size = state->size_locked();
     change.size_at_least = keep_size ? size : std::max(size, offset + length);
   }
   if (makes_hole) change.holes.push_back({offset, length});
   change.mtime = clock_.wall();
+  change.clear_set_id = context.caller.uid != 0;
+  CommitArgs args;
   args.files.push_back(change);
 
-  const auto apply = [this, offset, length, makes_hole](InodeState& target,
-                                                        const MetaResult& answer) {
+  const auto apply = [this, offset, length, makes_hole, change](InodeState& target,
+                                                                const MetaResult& answer) {
     const auto* result = std::get_if<CommitResult>(&answer);
     if (result == nullptr || result->attributes.empty()) {
       target.gone = true;
@@ -75,9 +70,12 @@ Result<void> Engine::allocate(OpenFile& file, int mode, std::uint64_t offset, st
       return;
     }
     const bool follow = target.own_change_locked(result->attributes.front(), clock_.now());
-    if (!makes_hole) return;
-    if (follow) target.extents.punch(offset, length);
-    target.dirty.cut(offset, length);
+    if (makes_hole) {
+      if (follow) target.extents.punch(offset, length);
+      target.dirty.cut(offset, length);
+    }
+    target.changed_at_locked(*change.mtime);
+    if (change.clear_set_id) target.clear_set_id = false;
   };
   return change_exclusively(state, std::move(args), context, apply);
 }
@@ -92,7 +90,12 @@ Result<std::optional<std::uint64_t>> Engine::seek(OpenFile& file, std::uint64_t 
       if (state.gone) return fail(Errc::stale, "the file is gone");
       size = state.size_locked();
       if (offset >= size) return std::optional<std::uint64_t>{};
-      if (state.extents_usable_locked(size)) return first_locked(state, offset, size, data);
+      if (state.extents_usable_locked(size)) {
+        const DataRanges ranges(state.dirty.ranges(), state.extents);
+        if (!data) return ranges.next_hole(offset, size);
+        const std::uint64_t found = ranges.next_data(offset, size);
+        return found < size ? std::optional(found) : std::nullopt;
+      }
     }
     TRY(load_extents(meta_, state, size, context.interrupt));
   }

@@ -1,6 +1,4 @@
 // What every program does: create, write, read, truncate, rename, list.
-#include <linux/falloc.h>
-
 #include "tests/unit/common/client/engine_fixture.h"
 
 namespace dfs {
@@ -186,40 +184,6 @@ TEST_F(EngineTest, ReportsAFileThatIsGoneOnceAndDropsItsBytes) {
   ASSERT_FALSE(first);
   EXPECT_EQ(first.error().code, Errc::stale);
   ASSERT_FALSE(mount_.write(*file, 0, "more"));
-}
-
-TEST_F(EngineTest, PunchesHolesAndKeepsTheSize) {
-  const OpenFilePtr file = mount_.create("a");
-  ASSERT_TRUE(mount_.write(*file, 0, std::string(10000, 'x')));
-  ASSERT_TRUE(mount_.fs->allocate(*file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 20000, {}));
-  EXPECT_EQ(mount_.read(*file, 0, 20000), std::string(4096, 'x') + std::string(5904, '\0'));
-  ASSERT_TRUE(mount_.fs->flush(*file, {}));
-  ASSERT_TRUE(mount_.fs->allocate(*file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 100, {}));
-  EXPECT_EQ(mount_.read(*file, 0, 200), std::string(100, '\0') + std::string(100, 'x'));
-  ASSERT_TRUE(mount_.fs->allocate(*file, 0, 0, 12000, {}));
-  EXPECT_EQ(mount_.size(mount_.inode_of("a")), 12000U);
-  ASSERT_TRUE(mount_.fs->allocate(*file, FALLOC_FL_ZERO_RANGE, 50, 13000, {}));
-  EXPECT_EQ(mount_.read(*file, 0, 20000), std::string(13050, '\0'));
-  EXPECT_FALSE(mount_.fs->allocate(*file, FALLOC_FL_COLLAPSE_RANGE, 0, 4096, {}));
-  mount_.fs->close(file);
-}
-
-TEST_F(EngineTest, FindsDataAndHoles) {
-  const OpenFilePtr file = mount_.create("a");
-  ASSERT_TRUE(mount_.write(*file, 100000, std::string(1000, 'x')));
-  ASSERT_TRUE(mount_.fs->flush(*file, {}));
-  ASSERT_TRUE(mount_.write(*file, 101000, std::string(1000, 'y')));
-  ASSERT_TRUE(mount_.write(*file, 200000, std::string(1000, 'z')));
-  const auto seek = [&](std::uint64_t offset, bool data) {
-    return *mount_.fs->seek(*file, offset, data, {});
-  };
-  EXPECT_EQ(seek(0, true), 100000U);
-  EXPECT_EQ(seek(0, false), 0U);
-  EXPECT_EQ(seek(100500, false), 102000U);
-  EXPECT_EQ(seek(102000, true), 200000U);
-  EXPECT_EQ(seek(200000, false), 201000U);
-  EXPECT_EQ(seek(201000, true), std::nullopt);
-  mount_.fs->close(file);
 }
 
 TEST_F(EngineTest, ReadsAFileWhoseExtentsComeInManyPages) {

@@ -117,5 +117,16 @@ TEST(RangeMap, TellsWhetherARangeTouchesAnything) {
   EXPECT_FALSE(map.overlaps(15, 100));
 }
 
+TEST(RangeMap, GivesTheNextRangeFromAnOffsetOn) {
+  Map map;
+  EXPECT_FALSE(map.next(0));
+  map.insert({10, 5, 1, 100}, [](const Map::Range&) {});
+  map.insert({20, 5, 2, 0}, [](const Map::Range&) {});
+  EXPECT_EQ(map.next(0), (Map::Range{10, 5, 1, 100}));
+  EXPECT_EQ(map.next(12), (Map::Range{12, 3, 1, 102}));
+  EXPECT_EQ(map.next(15), (Map::Range{20, 5, 2, 0}));
+  EXPECT_FALSE(map.next(25));
+}
+
 }  // namespace
 }  // namespace dfs
