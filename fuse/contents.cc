@@ -11,6 +11,8 @@ namespace dfs::fuse {
 namespace {
 
 constexpr std::uint32_t kPermissionBits = 07777;
+// The answer has 32 bits for the length. Programs ask again for the rest.
+constexpr std::uint64_t kCopyBytesMax = 2 * GiB;
 
 OpenOptions to_options(int flags) {
   OpenOptions options;
@@ -173,6 +175,23 @@ void do_lseek(fuse_req_t handle, fuse_ino_t inode, off_t offset, int whence,
   if (!found) return request.reply_error(found.error());
   if (!*found) return request.reply_beyond_end();
   request.reply_offset(**found);
+}
+
+void do_copy_file_range(fuse_req_t handle, fuse_ino_t, off_t from_offset,
+                        fuse_file_info* from_info, fuse_ino_t to, off_t to_offset,
+                        fuse_file_info* to_info, std::size_t length, int flags) {
+  Request request(handle, Operation::copy_file_range, InodeId{to});
+  if (flags != 0) return request.reply_error({Errc::invalid, "flags that nobody has defined"});
+  CopyRange range;
+  range.from = static_cast<std::uint64_t>(from_offset);
+  range.to = static_cast<std::uint64_t>(to_offset);
+  range.length = std::min<std::uint64_t>(length, kCopyBytesMax);
+  const auto copied = request.files().copy_range(*file_of(*from_info).file,
+                                                 *file_of(*to_info).file, range,
+                                                 request.context());
+  request.changed();
+  if (!copied) return request.reply_error(copied.error());
+  request.reply_written(*copied);
 }
 
 }  // namespace dfs::fuse

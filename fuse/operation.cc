@@ -13,7 +13,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Operation::count
     "unlink",   "rmdir",    "symlink",   "rename",      "link",        "open",
     "read",     "write",    "statfs",    "release",     "fsync",       "setxattr",
     "getxattr", "listxattr", "removexattr", "flush",    "opendir",     "readdir",
-    "readdirplus", "releasedir", "fsyncdir", "create",  "fallocate",   "lseek"};
+    "readdirplus", "releasedir", "fsyncdir", "create",  "fallocate",   "lseek",
+    "copy_file_range"};
 
 constexpr std::chrono::seconds kWindow{10};
 constexpr unsigned kLinesPerWindow = 20;

@@ -27,6 +27,7 @@ fuse_lowlevel_ops operations() {
   table.release = do_release;
   table.fallocate = do_fallocate;
   table.lseek = do_lseek;
+  table.copy_file_range = do_copy_file_range;
 
   table.opendir = do_opendir;
   table.readdir = do_readdir;

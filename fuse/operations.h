@@ -41,6 +41,9 @@ void do_fallocate(fuse_req_t handle, fuse_ino_t inode, int mode, off_t offset, o
                   fuse_file_info* info);
 void do_lseek(fuse_req_t handle, fuse_ino_t inode, off_t offset, int whence,
               fuse_file_info* info);
+void do_copy_file_range(fuse_req_t handle, fuse_ino_t from, off_t from_offset,
+                        fuse_file_info* from_info, fuse_ino_t to, off_t to_offset,
+                        fuse_file_info* to_info, std::size_t length, int flags);
 
 // directories.cc
 void do_opendir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info);
@@ -60,8 +63,7 @@ void do_removexattr(fuse_req_t handle, fuse_ino_t inode, const char* name);
 
 // operations.cc: all of them, for libfuse. What is missing is answered ENOSYS,
 // which the kernel remembers: access (it checks permissions itself), poll,
-// ioctl, bmap, copy_file_range (it copies itself), and locks (it keeps them,
-// for this mount alone).
+// ioctl, bmap, and locks (it keeps them, for this mount alone).
 fuse_lowlevel_ops operations();
 
 }  // namespace dfs::fuse

@@ -6,6 +6,7 @@
 //   open_operations.cc       open, create, close
 //   content_operations.cc    read, write, flush, fsync
 //   range_operations.cc      allocate, seek, extents
+//   copy_operations.cc       copy_range
 //
 // Threads: any.
 #pragma once
@@ -76,6 +77,8 @@ class Engine final : public FileSystem {
                         const CallContext& context) override;
   Result<std::optional<std::uint64_t>> seek(OpenFile& file, std::uint64_t offset, bool data,
                                             const CallContext& context) override;
+  Result<std::uint64_t> copy_range(OpenFile& from, OpenFile& to, const CopyRange& range,
+                                   const CallContext& context) override;
   Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) override;
   Result<void> write_back(const CallContext& context) override;
   Result<void> sync(const CallContext& context) override;
@@ -110,6 +113,7 @@ class Engine final : public FileSystem {
   Opened opened_locked(const InodeStatePtr& state, const OpenOptions& options,
                        const OpenResult& answer);
   Result<void> check_room(InodeState& state, const FileRange& range, const CallContext& context);
+  Result<void> commit_source(const InodeStatePtr& state, const CallContext& context);
   std::uint32_t chunk_size_locked(const InodeState& state) const;
   WaitLimits limits(const CallContext& context) const;
 

@@ -66,6 +66,12 @@ struct Created {
   bool created = false;  // false: it was there and has been opened
 };
 
+struct CopyRange {
+  std::uint64_t from = 0;  // where it is in the file it is copied from
+  std::uint64_t to = 0;    // where it goes in the other
+  std::uint64_t length = 0;
+};
+
 class FileSystem {
  public:
   // `meta` and `storage` must outlive the result.
@@ -139,6 +145,14 @@ class FileSystem {
   // empty where lseek says ENXIO: nothing of the kind before the end.
   virtual Result<std::optional<std::uint64_t>> seek(OpenFile& file, std::uint64_t offset, bool data,
                                                     const CallContext& context) = 0;
+  // copy_file_range(2) that moves no bytes: afterwards both files refer to the
+  // same chunks, and a change of either leaves the other alone. How many bytes
+  // have been copied: fewer than asked at the end of `from` or when the range
+  // has very many extents.
+  //   invalid      ranges of one file that overlap
+  //   unsupported  the files are not kept in the same way: copy the bytes
+  virtual Result<std::uint64_t> copy_range(OpenFile& from, OpenFile& to, const CopyRange& range,
+                                           const CallContext& context) = 0;
   // The committed extents, for `dfs locate`.
   virtual Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) = 0;
 

@@ -100,6 +100,9 @@ class InodeState {
   bool learn_extents_locked(std::uint64_t from, const ExtentsResult& page);
   // What was known of the contents does not hold any more.
   void forget_contents_locked() { others_changed_locked(0); }
+  // The server made a change of ours that says nothing of the chunks: those
+  // there are now have to be asked for, and may be anybody's.
+  void chunks_unknown_locked() { others_changed_locked(contents_change); }
   // A change of the contents at `when` is there: earlier writes do not set mtime any more.
   void changed_at_locked(WallNanos when) {
     if (dirty.empty() || dirty_mtime <= when) dirty_mtime.reset();

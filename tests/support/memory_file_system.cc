@@ -310,6 +310,7 @@ Result<void> MemoryFileSystem::write(OpenFile& file, std::uint64_t offset, Buffe
   TRY(obstacles_.pass_contents());
   MemoryNode* node = TRY(nodes_.find(open_of(file).inode));
   counts_.largest_write = std::max<std::uint64_t>(counts_.largest_write, data.size());
+  counts_.bytes_written += data.size();
   if (offset + data.size() > node->bytes.size()) node->resize(offset + data.size());
   std::copy(data.begin(), data.end(), node->bytes.begin() + static_cast<std::ptrdiff_t>(offset));
   node->touch(Change::contents);
@@ -364,6 +365,22 @@ Result<std::optional<std::uint64_t>> MemoryFileSystem::seek(OpenFile& file, std:
   MemoryNode* node = TRY(nodes_.find(open_of(file).inode));
   if (offset >= node->bytes.size()) return std::optional<std::uint64_t>{};
   return std::optional<std::uint64_t>{data ? offset : node->bytes.size()};
+}
+
+Result<std::uint64_t> MemoryFileSystem::copy_range(OpenFile& from, OpenFile& to,
+                                                   const CopyRange& range, const CallContext&) {
+  const std::lock_guard lock(mutex_);
+  ++counts_.copies;
+  const std::uint64_t most = TRY(obstacles_.pass_copy(range.length));
+  const MemoryNode* source = TRY(nodes_.find(open_of(from).inode));
+  MemoryNode* target = TRY(nodes_.find(open_of(to).inode));
+  const std::uint64_t left = source->bytes.size() - std::min(source->bytes.size(), range.from);
+  const std::uint64_t length = std::min(most, left);
+  if (range.to + length > target->bytes.size()) target->resize(range.to + length);
+  std::copy_n(source->bytes.begin() + static_cast<std::ptrdiff_t>(range.from), length,
+              target->bytes.begin() + static_cast<std::ptrdiff_t>(range.to));
+  target->touch(Change::contents);
+  return length;
 }
 
 Result<std::vector<Extent>> MemoryFileSystem::extents(InodeId, const CallContext&) {

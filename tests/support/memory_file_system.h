@@ -32,7 +32,9 @@ class MemoryFileSystem final : public FileSystem {
     std::uint64_t interrupted = 0;
     std::uint64_t open_now = 0;
     std::uint64_t largest_write = 0;
+    std::uint64_t bytes_written = 0;
     std::uint64_t directory_reads = 0;
+    std::uint64_t copies = 0;
   };
   Counts counts() const;
 
@@ -86,6 +88,8 @@ class MemoryFileSystem final : public FileSystem {
                         const CallContext& context) override;
   Result<std::optional<std::uint64_t>> seek(OpenFile& file, std::uint64_t offset, bool data,
                                             const CallContext& context) override;
+  Result<std::uint64_t> copy_range(OpenFile& from, OpenFile& to, const CopyRange& range,
+                                   const CallContext& context) override;
   Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) override;
   Result<void> write_back(const CallContext& context) override;
   Result<void> sync(const CallContext& context) override;

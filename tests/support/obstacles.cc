@@ -39,6 +39,12 @@ void Obstacles::fail_contents(Errc code) {
   contents_error_ = code;
 }
 
+void Obstacles::limit_copies(std::uint64_t bytes_max, Errc code) {
+  const std::lock_guard lock(mutex_);
+  copy_bytes_max_ = bytes_max;
+  copy_error_ = code;
+}
+
 std::uint64_t Obstacles::interrupted() const {
   const std::lock_guard lock(mutex_);
   return interrupted_;
@@ -81,6 +87,12 @@ Result<void> Obstacles::pass_contents() const {
   const std::lock_guard lock(mutex_);
   if (contents_error_ == Errc::ok) return {};
   return fail(contents_error_, "as the test wanted it");
+}
+
+Result<std::uint64_t> Obstacles::pass_copy(std::uint64_t length) const {
+  const std::lock_guard lock(mutex_);
+  if (copy_error_ != Errc::ok) return fail(copy_error_, "as the test wanted it");
+  return std::min(length, copy_bytes_max_);
 }
 
 bool Obstacles::attributes_are_away() const {

@@ -1,5 +1,5 @@
 // What a test puts in the way of calls: lookups that are slow, reads and
-// attributes that wait, contents that fail.
+// attributes that wait, contents that fail, copies that stop short.
 //
 // Threads: any.
 #pragma once
@@ -32,6 +32,8 @@ class Obstacles {
   void keep_attributes_away();
   // Calls on contents fail like this until it is ok again.
   void fail_contents(Errc code);
+  // A copy does no more than this at once; or fails unless `code` is ok.
+  void limit_copies(std::uint64_t bytes_max, Errc code = Errc::ok);
   // How many waits were interrupted.
   std::uint64_t interrupted() const;
 
@@ -40,6 +42,8 @@ class Obstacles {
   Result<void> pass_lookup(const std::string& name, Interrupt* interrupt);
   Result<void> pass_read(Interrupt* interrupt);
   Result<void> pass_contents() const;
+  // How much of `length` may be copied.
+  Result<std::uint64_t> pass_copy(std::uint64_t length) const;
   bool attributes_are_away() const;
 
  private:
@@ -56,6 +60,8 @@ class Obstacles {
   unsigned blocked_reads_ = 0;
   bool attributes_away_ = false;
   Errc contents_error_ = Errc::ok;
+  Errc copy_error_ = Errc::ok;
+  std::uint64_t copy_bytes_max_ = UINT64_MAX;
   std::uint64_t interrupted_ = 0;
 };
 

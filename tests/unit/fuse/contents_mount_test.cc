@@ -127,8 +127,10 @@ TEST_F(Contents, HaveHolesWhereTheyWerePunched) {
   std::string expected = bytes;
   std::fill_n(expected.begin() + 10'000, 50'000, '\0');
   EXPECT_TRUE(read_text(path("file")) == expected);
-  EXPECT_EQ(::fallocate(fd.get(), FALLOC_FL_COLLAPSE_RANGE, 0, 4096), -1);
-  EXPECT_EQ(errno, EOPNOTSUPP);
+  for (const int mode : {FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE}) {
+    EXPECT_EQ(::fallocate(fd.get(), mode, 0, 4096), -1);
+    EXPECT_EQ(errno, EOPNOTSUPP) << mode;
+  }
   ASSERT_EQ(::fallocate(fd.get(), 0, 0, 200'000), 0);
   EXPECT_EQ(status_of(path("file")).st_size, 200'000);
   EXPECT_EQ(::lseek(fd.get(), 10, SEEK_DATA), 10);
@@ -137,19 +139,104 @@ TEST_F(Contents, HaveHolesWhereTheyWerePunched) {
   EXPECT_EQ(errno, ENXIO);
 }
 
-TEST_F(Contents, AreCopiedInsideTheKernel) {
-  const std::string bytes = random_bytes(2 * MiB, 5);
-  ASSERT_EQ(write_text(path("from"), bytes), 0);
-  const UniqueFd from = open_file(path("from"), O_RDONLY);
-  const UniqueFd to = open_file(path("to"), O_WRONLY | O_CREAT);
+// Bytes copied from the start of one file to that of another, as cp does it.
+std::size_t copy_all(const UniqueFd& from, const UniqueFd& to, std::size_t bytes) {
   std::size_t copied = 0;
-  while (copied < bytes.size()) {
+  while (copied < bytes) {
     const ssize_t count =
-        ::copy_file_range(from.get(), nullptr, to.get(), nullptr, bytes.size() - copied, 0);
-    ASSERT_GT(count, 0) << errno;
+        ::copy_file_range(from.get(), nullptr, to.get(), nullptr, bytes - copied, 0);
+    EXPECT_GT(count, 0) << errno;
+    if (count <= 0) break;
     copied += static_cast<std::size_t>(count);
   }
+  return copied;
+}
+
+TEST_F(Contents, AreCopiedWithoutBeingReadOrWritten) {
+  const std::string bytes = random_bytes(2 * MiB, 5);
+  ASSERT_EQ(write_text(path("from"), bytes), 0);
+  ASSERT_EQ(write_text(path("to"), "old and in the cache"), 0);
+  ASSERT_EQ(read_text(path("to")), "old and in the cache");
+  const auto before = files_.counts();
+  {
+    const UniqueFd from = open_file(path("from"), O_RDONLY);
+    const UniqueFd to = open_file(path("to"), O_WRONLY);
+    EXPECT_EQ(copy_all(from, to, bytes.size()), bytes.size());
+    EXPECT_EQ(status_of(path("to")).st_size, static_cast<off_t>(bytes.size()));
+  }
+  EXPECT_EQ(files_.counts().copies, before.copies + 1);
+  EXPECT_EQ(files_.counts().bytes_written, before.bytes_written);
   EXPECT_TRUE(read_text(path("to")) == bytes);
+}
+
+TEST_F(Contents, CopiedOverPunchedAndZeroedAreSeenThroughAMapping) {
+  constexpr std::size_t kSize = 100'000;
+  const std::string source = random_bytes(kSize, 10);
+  std::string expected = random_bytes(kSize, 9);
+  ASSERT_EQ(write_text(path("from"), source), 0);
+  ASSERT_EQ(write_text(path("to"), expected), 0);
+  const UniqueFd from = open_file(path("from"), O_RDONLY);
+  const UniqueFd to = open_file(path("to"), O_RDWR);
+  char* const memory =
+      static_cast<char*>(::mmap(nullptr, kSize, PROT_READ, MAP_SHARED, to.get(), 0));
+  ASSERT_NE(memory, MAP_FAILED);
+  EXPECT_TRUE(expected == std::string_view(memory, kSize));
+
+  off_t from_offset = 5'000;
+  off_t to_offset = 12'345;
+  ASSERT_EQ(::copy_file_range(from.get(), &from_offset, to.get(), &to_offset, 40'000, 0), 40'000);
+  expected.replace(12'345, 40'000, source, 5'000, 40'000);
+  EXPECT_TRUE(expected == std::string_view(memory, kSize));
+
+  ASSERT_EQ(::fallocate(to.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 50'001, 7'777), 0);
+  expected.replace(50'001, 7'777, 7'777, '\0');
+  ASSERT_EQ(::fallocate(to.get(), FALLOC_FL_ZERO_RANGE, 90'010, 5'000), 0);
+  expected.replace(90'010, 5'000, 5'000, '\0');
+  EXPECT_TRUE(expected == std::string_view(memory, kSize));
+  ::munmap(memory, kSize);
+}
+
+TEST_F(Contents, AreCopiedInSeveralStepsWhenOneIsTooShort) {
+  const std::string bytes = random_bytes(1 * MiB + 77, 6);
+  ASSERT_EQ(write_text(path("from"), bytes), 0);
+  files_.obstacles().limit_copies(300'000);
+  const UniqueFd from = open_file(path("from"), O_RDONLY);
+  const UniqueFd to = open_file(path("to"), O_WRONLY | O_CREAT);
+  EXPECT_EQ(copy_all(from, to, bytes.size()), bytes.size());
+  EXPECT_EQ(files_.counts().copies, 4u);
+  EXPECT_TRUE(read_text(path("to")) == bytes);
+}
+
+TEST_F(Contents, AreCopiedByTheKernelWhenTheyCannotBeShared) {
+  const std::string bytes = random_bytes(2 * MiB, 5);
+  ASSERT_EQ(write_text(path("from"), bytes), 0);
+  files_.obstacles().limit_copies(0, Errc::unsupported);
+  const UniqueFd from = open_file(path("from"), O_RDONLY);
+  const UniqueFd to = open_file(path("to"), O_WRONLY | O_CREAT);
+  EXPECT_EQ(copy_all(from, to, bytes.size()), bytes.size());
+  EXPECT_TRUE(read_text(path("to")) == bytes);
+}
+
+TEST_F(Contents, ThatOverlapAreNotCopiedWithinAFile) {
+  ASSERT_EQ(write_text(path("file"), random_bytes(100'000, 8)), 0);
+  const UniqueFd fd = open_file(path("file"), O_RDWR);
+  off_t from = 0;
+  off_t to = 50'000;
+  EXPECT_EQ(::copy_file_range(fd.get(), &from, fd.get(), &to, 60'000, 0), -1);
+  EXPECT_EQ(errno, EINVAL);
+}
+
+TEST_F(Contents, ChangedInAPrivateMappingStayThere) {
+  const std::string bytes = random_bytes(10'000, 3);
+  ASSERT_EQ(write_text(path("file"), bytes), 0);
+  const UniqueFd fd = open_file(path("file"), O_RDONLY);
+  char* const memory =
+      static_cast<char*>(::mmap(nullptr, 10'000, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd.get(), 0));
+  ASSERT_NE(memory, MAP_FAILED);
+  memory[5000] = static_cast<char>(~bytes[5000]);
+  ASSERT_EQ(::msync(memory, 10'000, MS_SYNC), 0);
+  ::munmap(memory, 10'000);
+  EXPECT_TRUE(read_text(path("file")) == bytes);
 }
 
 TEST_F(Contents, AreFlushedAtTheLastCloseOfAWriterOnly) {

@@ -57,7 +57,7 @@ class RandomRun {
       case 0: return resize(model);
       case 1: ASSERT_TRUE(mount_.fs->flush(*model.file, {})); return;
       case 2: ASSERT_TRUE(mount_.fs->fsync(*model.file, {})); return;
-      case 3: return punch(model);
+      case 3: return below(2) == 0 ? punch(model) : copy(model);
       case 4:
       case 5:
       case 6: return check(model, below(kFileMax), 1 + below(300 * KiB));
@@ -90,6 +90,22 @@ class RandomRun {
     const std::size_t end = std::min(model.bytes.size(), offset + length);
     std::fill(model.bytes.begin() + static_cast<std::ptrdiff_t>(offset),
               model.bytes.begin() + static_cast<std::ptrdiff_t>(end), '\0');
+  }
+  void copy(Model& target) {
+    const Model& source = models_[below(models_.size())];
+    if (source.bytes.empty()) return;
+    const std::size_t from = below(source.bytes.size());
+    const std::size_t to = below(kFileMax);
+    const std::size_t length =
+        std::min(1 + below(300 * KiB), std::min(source.bytes.size() - from, kFileMax - to));
+    const std::size_t apart = to > from ? to - from : from - to;
+    if (&source == &target && apart < length) return;
+    const auto copied = mount_.fs->copy_range(*source.file, *target.file, {from, to, length}, {});
+    ASSERT_TRUE(copied) << copied.error().to_string();
+    ASSERT_EQ(*copied, length);
+    const std::string text = source.bytes.substr(from, length);
+    if (target.bytes.size() < to + length) target.bytes.resize(to + length, '\0');
+    target.bytes.replace(to, length, text);
   }
   void check(Model& model, std::size_t offset, std::size_t length) {
     const std::string expected =
