@@ -70,9 +70,10 @@ Result<Opened> open_file(Request& request, InodeId inode, const OpenOptions& opt
   return request.files().open(inode, options, request.context());
 }
 
-std::uint64_t keep(Request& request, OpenFilePtr file) {
+std::uint64_t keep(Request& request, OpenFilePtr file, int flags) {
   auto kept = std::make_unique<FileHandle>();
   kept->file = std::move(file);
+  kept->syncs_changes = (flags & O_DSYNC) != 0;  // O_SYNC has this bit too
   return request.state().open_files.add(std::move(kept));
 }
 
@@ -83,6 +84,26 @@ void close_file(SessionState& state, std::uint64_t number) {
 
 FileHandle& file_of(const fuse_file_info& info) {
   return HandleTable<FileHandle>::get(info.fh);
+}
+
+// The kernel has each write through O_SYNC followed by an fsync; of other
+// changes it says nothing.
+Result<void> sync_if_asked(Request& request, FileHandle& file) {
+  if (!file.syncs_changes) return {};
+  return request.files().fsync(*file.file, request.context());
+}
+
+Result<void> allocate(Request& request, FileHandle& file, int mode, const FileRange& range) {
+  TRY(request.files().allocate(*file.file, mode, range.offset, range.length, request.context()));
+  return sync_if_asked(request, file);
+}
+
+Result<std::uint64_t> copy_range(Request& request, FileHandle& from, FileHandle& to,
+                                 const CopyRange& range) {
+  const std::uint64_t copied =
+      TRY(request.files().copy_range(*from.file, *to.file, range, request.context()));
+  TRY(sync_if_asked(request, to));
+  return copied;
 }
 
 }  // namespace
@@ -96,7 +117,7 @@ void do_open(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   if (!opened) return request.reply_error(opened.error());
   describe(options, *info);
   info->keep_cache = opened->keep_cache;
-  info->fh = keep(request, std::move(opened->file));
+  info->fh = keep(request, std::move(opened->file), info->flags);
   if (!request.reply_open(*info)) close_file(state, info->fh);
 }
 
@@ -111,7 +132,7 @@ void do_create(fuse_req_t handle, fuse_ino_t parent, const char* name, mode_t mo
   request.changed();
   if (!created) return request.reply_error(created.error());
   describe(options, *info);
-  info->fh = keep(request, std::move(created->file));
+  info->fh = keep(request, std::move(created->file), info->flags);
   if (!request.reply_create(created->attributes, *info)) close_file(state, info->fh);
 }
 
@@ -156,9 +177,8 @@ void do_release(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
 void do_fallocate(fuse_req_t handle, fuse_ino_t inode, int mode, off_t offset, off_t length,
                   fuse_file_info* info) {
   Request request(handle, Operation::fallocate, InodeId{inode});
-  const auto allocated = request.files().allocate(
-      *file_of(*info).file, mode, static_cast<std::uint64_t>(offset),
-      static_cast<std::uint64_t>(length), request.context());
+  const FileRange range{static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(length)};
+  const auto allocated = allocate(request, file_of(*info), mode, range);
   request.changed();
   request.reply(allocated);
 }
@@ -186,9 +206,7 @@ void do_copy_file_range(fuse_req_t handle, fuse_ino_t, off_t from_offset,
   range.from = static_cast<std::uint64_t>(from_offset);
   range.to = static_cast<std::uint64_t>(to_offset);
   range.length = std::min<std::uint64_t>(length, kCopyBytesMax);
-  const auto copied = request.files().copy_range(*file_of(*from_info).file,
-                                                 *file_of(*to_info).file, range,
-                                                 request.context());
+  const auto copied = copy_range(request, file_of(*from_info), file_of(*to_info), range);
   request.changed();
   if (!copied) return request.reply_error(copied.error());
   request.reply_written(*copied);

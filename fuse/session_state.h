@@ -18,6 +18,7 @@ namespace dfs::fuse {
 struct FileHandle {
   OpenFilePtr file;
   SetIdMemory set_id;
+  bool syncs_changes = false;  // opened with O_SYNC or O_DSYNC
 };
 
 struct SessionState {

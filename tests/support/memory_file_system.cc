@@ -323,8 +323,10 @@ Result<void> MemoryFileSystem::flush(OpenFile&, const CallContext&) {
   return obstacles_.pass_contents();
 }
 
-Result<void> MemoryFileSystem::fsync(OpenFile& file, const CallContext& context) {
-  return flush(file, context);
+Result<void> MemoryFileSystem::fsync(OpenFile&, const CallContext&) {
+  const std::lock_guard lock(mutex_);
+  ++counts_.fsyncs;
+  return obstacles_.pass_contents();
 }
 
 Result<void> MemoryFileSystem::fsync_directory(InodeId inode, const CallContext&) {

@@ -28,6 +28,7 @@ class MemoryFileSystem final : public FileSystem {
     std::uint64_t get_attributes = 0;
     std::uint64_t put_off = 0;
     std::uint64_t flushes = 0;
+    std::uint64_t fsyncs = 0;
     std::uint64_t syncs = 0;
     std::uint64_t interrupted = 0;
     std::uint64_t open_now = 0;

@@ -226,6 +226,50 @@ TEST_F(Contents, ThatOverlapAreNotCopiedWithinAFile) {
   EXPECT_EQ(errno, EINVAL);
 }
 
+TEST_F(Contents, WrittenWithOSyncAreSyncedBeforeTheWriteReturns) {
+  for (const int flag : {O_SYNC, O_DSYNC}) {
+    for (const int how : {0, O_DIRECT}) {
+      const UniqueFd fd = open_file(path("file"), O_WRONLY | O_CREAT | flag | how);
+      const auto before = files_.counts().fsyncs;
+      ASSERT_EQ(::pwrite(fd.get(), "text", 4, 0), 4);
+      EXPECT_EQ(files_.counts().fsyncs, before + 1) << flag << ' ' << how;
+    }
+  }
+  const UniqueFd fd = open_file(path("file"), O_WRONLY);
+  const auto before = files_.counts().fsyncs;
+  ASSERT_EQ(::pwrite(fd.get(), "text", 4, 0), 4);
+  EXPECT_EQ(files_.counts().fsyncs, before);
+}
+
+TEST_F(Contents, CopiedOrPunchedThroughOSyncAreSyncedToo) {
+  ASSERT_EQ(write_text(path("from"), random_bytes(10'000, 3)), 0);
+  const UniqueFd from = open_file(path("from"), O_RDONLY);
+  for (const int flag : {O_SYNC, O_DSYNC, 0}) {
+    const UniqueFd to = open_file(path("to"), O_WRONLY | O_CREAT | flag);
+    const std::uint64_t expected = flag != 0 ? 1 : 0;
+    auto before = files_.counts().fsyncs;
+    EXPECT_EQ(copy_all(from, to, 10'000), 10'000U);
+    EXPECT_EQ(files_.counts().fsyncs, before + expected) << flag;
+    before = files_.counts().fsyncs;
+    ASSERT_EQ(::fallocate(to.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 100), 0);
+    EXPECT_EQ(files_.counts().fsyncs, before + expected) << flag;
+    ASSERT_EQ(::lseek(from.get(), 0, SEEK_SET), 0);
+  }
+}
+
+TEST_F(Contents, MappedAndSyncedAreSyncedInTheEngine) {
+  ASSERT_EQ(write_text(path("file"), random_bytes(10'000, 3)), 0);
+  const UniqueFd fd = open_file(path("file"), O_RDWR);
+  char* const memory =
+      static_cast<char*>(::mmap(nullptr, 10'000, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+  ASSERT_NE(memory, MAP_FAILED);
+  const auto before = files_.counts().fsyncs;
+  memory[5000] = '!';
+  ASSERT_EQ(::msync(memory, 10'000, MS_SYNC), 0);
+  EXPECT_GT(files_.counts().fsyncs, before);
+  ::munmap(memory, 10'000);
+}
+
 TEST_F(Contents, ChangedInAPrivateMappingStayThere) {
   const std::string bytes = random_bytes(10'000, 3);
   ASSERT_EQ(write_text(path("file"), bytes), 0);
