@@ -179,11 +179,11 @@ def other_version(*role):
 
 
 @contextlib.contextmanager
-def meta_server(space):
+def meta_server(data):
     """A metadata server without storage servers; where it listens."""
     address = f"127.0.0.1:{free_port()}"
     reader, writer = os.pipe()
-    with subprocess.Popen([program("dfs-meta"), "--data", space.path("meta"), "--listen", address, "--replicas", "1",
+    with subprocess.Popen([program("dfs-meta"), "--data", data, "--listen", address, "--replicas", "1",
                            "--ready-fd", str(writer)], pass_fds=[writer], stderr=subprocess.DEVNULL) as server:
         os.close(writer)
         try:
@@ -208,7 +208,7 @@ def peers_of_another_version_are_refused(space):
     check_equal(mounts_below(space.directory), [], "the mounts")
 
     write_file(space.path("file"), b"unheard of")
-    with meta_server(space) as meta, other_version("storage", meta) as storage:
+    with meta_server(space.path("meta")) as meta, other_version("storage", meta) as storage:
         check_refused(["dfs", "put", "--meta", meta, "--timeout", "3", space.path("file"), "/file"],
                       rf"storage server 1 at {re.escape(storage)}: .*{both}")
     check_equal(processes_about(space.directory), {}, "processes that are left")
