@@ -154,7 +154,9 @@ ChunkWriter::PreparedPtr ChunkWriter::prepare(const InodeStatePtr& state,
     if (!skip) targets.push_back(member);
   }
   if (targets.empty()) {
-    act(attempt, Verdict::other_group, Error{Errc::unavailable, "no member of the group answers"});
+    std::string text = "no member of the group answers";
+    if (!upload.last_problem.empty()) text += "; of the last: " + upload.last_problem;
+    act(attempt, Verdict::other_group, Error{Errc::unavailable, std::move(text)});
     leave();
     return nullptr;
   }
@@ -252,6 +254,7 @@ ChunkWriter::Verdict ChunkWriter::judge(const Attempt& attempt, const Error& pro
     default:
       parts_.health.failed(attempt.first);
       add(upload.failed, attempt.first);
+      upload.last_problem = problem.text;
       upload.resume = true;
       return Verdict::next_member;
   }

@@ -38,6 +38,7 @@ struct UploadProgress {
   std::string capability;
   std::vector<ServerId> failed;        // members of its group that just failed
   std::vector<ServerId> avoid;         // the same of groups given up
+  std::string last_problem;            // of the member that failed last
   ChunkId fallback;                    // the best copy made so far, as the next three tell
   std::vector<ServerId> stored_on;
   std::vector<ServerId> missing_on;    // members that lack it, or have not synced it

@@ -209,8 +209,11 @@ def peers_of_another_version_are_refused(space):
 
     write_file(space.path("file"), b"unheard of")
     with meta_server(space.path("meta")) as meta, other_version("storage", meta) as storage:
-        check_refused(["dfs", "put", "--meta", meta, "--timeout", "3", space.path("file"), "/file"],
-                      rf"storage server 1 at {re.escape(storage)}: .*{both}")
+        put = subprocess.run([program("dfs"), "put", "--meta", meta, "--timeout", "3", space.path("file"), "/file"],
+                             capture_output=True, text=True, timeout=30, check=False)
+        check_equal(put.returncode, 1, "the exit code of dfs put")
+        check(re.search(rf"file: .*storage server 1 at {re.escape(storage)}: .*{both}", put.stderr),
+              f"dfs put said {put.stderr!r}")
     check_equal(processes_about(space.directory), {}, "processes that are left")
 
 
