@@ -6,11 +6,17 @@
 namespace dfs::fuse {
 namespace {
 
-// Of the names under "system." Linux knows ACLs. Nobody here would enforce
-// one, so none can be set: programs then know that there are none.
+constexpr std::string_view kKept[] = {"user.", "trusted.", "security."};
+
+// As local file systems answer. Of the names under "system." Linux knows ACLs:
+// nobody here would enforce one, so none can be set.
 Result<void> check_name(std::string_view name) {
-  if (name.rfind("system.", 0) != 0) return {};
-  return fail(Errc::unsupported, "system attributes are not kept");
+  for (const std::string_view kind : kKept) {
+    if (!name.starts_with(kind)) continue;
+    if (name.size() == kind.size()) return fail(Errc::invalid, "an attribute without a name");
+    return {};
+  }
+  return fail(Errc::unsupported, "attributes of this kind are not kept");
 }
 
 Result<std::string> value_of(Request& request, InodeId inode, const char* name) {

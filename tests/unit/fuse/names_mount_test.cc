@@ -226,6 +226,13 @@ TEST_F(Names, RefuseAclsThatNobodyWouldEnforce) {
                                255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255, 255};
   EXPECT_EQ(errno_of(::setxattr(file.c_str(), "system.posix_acl_access", acl, sizeof acl, 0)),
             EOPNOTSUPP);
+  for (const char* name : {"nonsense", "user", "unheard.of"}) {
+    EXPECT_EQ(errno_of(::setxattr(file.c_str(), name, "1", 1, 0)), EOPNOTSUPP) << name;
+    EXPECT_EQ(errno_of(::removexattr(file.c_str(), name)), EOPNOTSUPP) << name;
+    EXPECT_EQ(::getxattr(file.c_str(), name, value, sizeof value), -1);
+    EXPECT_EQ(errno, EOPNOTSUPP) << name;
+  }
+  EXPECT_EQ(errno_of(::setxattr(file.c_str(), "user.", "1", 1, 0)), EINVAL);
 }
 
 TEST_F(Names, OfTheWholeFileSystemHaveRoom) {
