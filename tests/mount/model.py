@@ -29,9 +29,5 @@ def seed_three_is_as_on_a_local_disk(space):
     run_seed(space, 3)
 
 
-def seed_four_is_as_on_a_local_disk(space):
-    run_seed(space, 4)
-
-
 def a_seed_never_tried_is_as_on_a_local_disk(space):
     run_seed(space, seeded("model").randrange(1 << 32))
