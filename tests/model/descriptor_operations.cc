@@ -57,8 +57,8 @@ Outcome open(Side& side, const Operation& operation) {
   if (!may_be_direct(side, operation.path)) flags &= ~O_DIRECT;
   UniqueFd fd(::openat(side.root(), operation.path.c_str(), flags, operation.mode));
   if (!fd) return answered(-1);
-  // Of a directory or pipe that is removed while it is open the mount knows
-  // nothing more: the kernel does not tell it of those that are open.
+  // Only regular files are held at the servers while they are open: a
+  // directory or a pipe that is removed then is stale on the mount.
   if (is_regular(fd.get())) side.put(operation.slot, std::move(fd));
   return {};
 }
