@@ -27,8 +27,10 @@ std::string parting(const std::string& one, const std::string& other) {
                      other.size(), around(one), around(other));
 }
 
+// A rule that the reference breaks by itself is not held against the mount:
+// ext4 misses "." or ".." when a directory outgrows its first block while it
+// is listed.
 std::string difference(const Outcome& reference, const Outcome& mount) {
-  if (!reference.complaint.empty()) return "the reference: " + reference.complaint;
   if (!mount.complaint.empty()) return "the mount: " + mount.complaint;
   if (reference.value != mount.value || reference.error != mount.error)
     return fmt::format("the reference answers {}, the mount {}", outcome_text(reference), outcome_text(mount));
