@@ -25,10 +25,10 @@ OpenOptions to_options(int flags) {
   return options;
 }
 
-// Fills in what the kernel is told of a file just opened.
-void describe(const OpenOptions& options, fuse_file_info& info) {
-  // Nothing was written through it, so closing it has nothing to report.
-  info.noflush = !options.write;
+// Nothing was written through it, and there is no lock that closing it ends: the
+// kernel need not tell.
+bool needs_no_flush(const OpenOptions& options, const Opened& opened) {
+  return !options.write && !opened.was_locked_here;
 }
 
 Result<void> clear_set_id(Request& request, InodeId inode) {
@@ -115,8 +115,8 @@ void do_open(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Result<Opened> opened = open_file(request, InodeId{inode}, options);
   if (options.truncate) request.changed();
   if (!opened) return request.reply_error(opened.error());
-  describe(options, *info);
   info->keep_cache = opened->keep_cache;
+  info->noflush = needs_no_flush(options, *opened);
   info->fh = keep(request, std::move(opened->file), info->flags);
   if (!request.reply_open(*info)) close_file(state, info->fh);
 }
@@ -131,7 +131,6 @@ void do_create(fuse_req_t handle, fuse_ino_t parent, const char* name, mode_t mo
                                                    exclusive, options, request.context());
   request.changed();
   if (!created) return request.reply_error(created.error());
-  describe(options, *info);
   info->fh = keep(request, std::move(created->file), info->flags);
   if (!request.reply_create(created->attributes, *info)) close_file(state, info->fh);
 }
@@ -160,7 +159,13 @@ void do_write(fuse_req_t handle, fuse_ino_t inode, const char* data, std::size_t
 
 void do_flush(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Request request(handle, Operation::flush, InodeId{inode});
-  request.reply(request.files().flush(*file_of(*info).file, request.context()));
+  OpenFile& file = *file_of(*info).file;
+  // In this order: what goes wrong with the bytes is for flush() to report.
+  const Result<void> unlocked =
+      request.files().release_locks(file, info->lock_owner, request.context());
+  if (!unlocked && unlocked.error().code == Errc::would_wait) return request.reply(unlocked);
+  const Result<void> flushed = request.files().flush(file, request.context());
+  request.reply(flushed ? unlocked : flushed);
 }
 
 void do_fsync(fuse_req_t handle, fuse_ino_t inode, int, fuse_file_info* info) {

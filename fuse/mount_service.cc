@@ -86,6 +86,11 @@ Result<void> MountService::connect(const MountOptions& options) {
       return engine != nullptr ? engine->held_inodes() : std::vector<InodeId>{};
     });
   });
+  meta_->set_locks([hooks] {
+    return hooks->with([](FileSystem* engine) {
+      return engine != nullptr ? engine->held_locks() : std::vector<HeldLock>{};
+    });
+  });
   meta_->set_on_new_session([hooks](SessionId) {
     hooks->with([](FileSystem* engine) {
       if (engine != nullptr) engine->session_replaced();

@@ -48,7 +48,14 @@ Notifier::~Notifier() {
   thread_.join();
 }
 
-bool Notifier::invalidate_inode(InodeId inode) { return submit(Inode{inode}); }
+bool Notifier::invalidate_inode(InodeId inode) { return submit(Inode{inode, {}}); }
+void Notifier::invalidate_inode_then(InodeId inode, std::function<void()> then) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back(Inode{inode, std::move(then)});
+  }
+  wake_.notify_one();
+}
 bool Notifier::invalidate_entry(InodeId parent, std::string name) {
   return submit(Name{parent, std::move(name)});
 }
@@ -94,6 +101,7 @@ void Notifier::send(const Notification& notification) {
                    body.ino = what.inode.value();
                    std::array<iovec, 2> parts{iovec{}, part_of(body)};  // off 0, len 0: all
                    send_parts(device_, FUSE_NOTIFY_INVAL_INODE, parts);
+                   if (what.then) what.then();
                  },
                  [&](const Name& what) {
                    fuse_notify_inval_entry_out body{};

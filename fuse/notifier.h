@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -33,6 +34,9 @@ class Notifier {
 
   // Attributes and all cached bytes of the file.
   [[nodiscard]] bool invalidate_inode(InodeId inode);
+  // The same, and calls `then` from the notifier's thread, unless it ends
+  // before. Never refused: whoever waits for `then` is bounded himself.
+  void invalidate_inode_then(InodeId inode, std::function<void()> then);
   // One name, also if it was known to be absent.
   [[nodiscard]] bool invalidate_entry(InodeId parent, std::string name);
   // Every name is asked for again; takes no lock in the kernel. Linux 6.16;
@@ -45,6 +49,7 @@ class Notifier {
  private:
   struct Inode {
     InodeId inode;
+    std::function<void()> then;
   };
   struct Name {
     InodeId parent;

@@ -14,7 +14,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Operation::count
     "read",     "write",    "statfs",    "release",     "fsync",       "setxattr",
     "getxattr", "listxattr", "removexattr", "flush",    "opendir",     "readdir",
     "readdirplus", "releasedir", "fsyncdir", "create",  "fallocate",   "lseek",
-    "copy_file_range"};
+    "copy_file_range", "getlk", "setlk", "flock"};
 
 constexpr std::chrono::seconds kWindow{10};
 constexpr unsigned kLinesPerWindow = 20;

@@ -17,6 +17,7 @@ enum class Operation : std::uint8_t {
   lookup, getattr, setattr, readlink, mknod, mkdir, unlink, rmdir, symlink, rename, link, open,
   read, write, statfs, release, fsync, setxattr, getxattr, listxattr, removexattr, flush, opendir,
   readdir, readdirplus, releasedir, fsyncdir, create, fallocate, lseek, copy_file_range,
+  getlk, setlk, flock,
   count_
 };
 std::string_view name_of(Operation operation);

@@ -29,6 +29,10 @@ fuse_lowlevel_ops operations() {
   table.lseek = do_lseek;
   table.copy_file_range = do_copy_file_range;
 
+  table.getlk = do_getlk;
+  table.setlk = do_setlk;
+  table.flock = do_flock;
+
   table.opendir = do_opendir;
   table.readdir = do_readdir;
   table.readdirplus = do_readdirplus;

@@ -45,6 +45,12 @@ void do_copy_file_range(fuse_req_t handle, fuse_ino_t from, off_t from_offset,
                         fuse_file_info* from_info, fuse_ino_t to, off_t to_offset,
                         fuse_file_info* to_info, std::size_t length, int flags);
 
+// locks.cc
+void do_getlk(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info, struct flock* range);
+void do_setlk(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info, struct flock* range,
+              int sleeps);
+void do_flock(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info, int operation);
+
 // directories.cc
 void do_opendir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info);
 void do_readdir(fuse_req_t handle, fuse_ino_t inode, std::size_t size, off_t offset,
@@ -63,7 +69,7 @@ void do_removexattr(fuse_req_t handle, fuse_ino_t inode, const char* name);
 
 // operations.cc: all of them, for libfuse. What is missing is answered ENOSYS,
 // which the kernel remembers: access (it checks permissions itself), poll,
-// ioctl, bmap, and locks (it keeps them, for this mount alone).
+// ioctl, bmap.
 fuse_lowlevel_ops operations();
 
 }  // namespace dfs::fuse

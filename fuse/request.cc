@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "common/base/result.h"
+#include "fuse/lock_waits.h"
 #include "fuse/worker_pool.h"
 
 namespace dfs::fuse {
@@ -170,6 +171,28 @@ void Request::reply_offset(std::uint64_t offset) {
 }
 
 void Request::reply_beyond_end() { fuse_reply_err(finish(), ENXIO); }
+
+void Request::reply_lock(const struct flock& lock) { fuse_reply_lock(finish(), &lock); }
+
+Request::Later Request::answer_later() { return {let_go(), state_, operation_, inode_}; }
+
+// The function may be running while the request is answered by another thread:
+// so it is given a number, not an address.
+void Request::Later::on_interrupt(std::uint64_t number) {
+  fuse_req_interrupt_func(
+      handle_,
+      [](fuse_req_t handle, void* data) {
+        auto& state = *static_cast<SessionState*>(fuse_req_userdata(handle));
+        state.lock_waits->interrupt(reinterpret_cast<std::uintptr_t>(data));
+      },
+      reinterpret_cast<void*>(static_cast<std::uintptr_t>(number)));
+}
+
+void Request::Later::send(const Result<void>& result) {
+  state_->log.count(operation_);
+  if (!result) state_->log.failed(operation_, inode_, result.error());
+  fuse_reply_err(std::exchange(handle_, nullptr), result ? 0 : to_errno(result.error().code));
+}
 
 bool Request::reply_open(const fuse_file_info& file) {
   return fuse_reply_open(finish(), &file) == 0;

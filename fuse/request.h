@@ -22,6 +22,7 @@ class Request {
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
+  InodeId inode() const { return inode_; }
   SessionState& state() { return state_; }
   FileSystem& files() { return state_.files; }
   const CallContext& context() const { return context_; }
@@ -37,6 +38,7 @@ class Request {
   void reply_written(std::size_t bytes);
   void reply_xattr_size(std::size_t bytes);
   void reply_offset(std::uint64_t offset);
+  void reply_lock(const struct flock& lock);
   void reply_beyond_end();  // ENXIO: lseek found nothing before the end
   // `would_wait` is no answer: the request is put off, to be served again.
   void reply_error(const Error& error);
@@ -44,6 +46,11 @@ class Request {
   // False if the kernel does not want the file any more: it will not release it.
   [[nodiscard]] bool reply_open(const fuse_file_info& file);
   [[nodiscard]] bool reply_create(const Attributes& attributes, const fuse_file_info& file);
+
+  // Instead of a reply: it comes later, through what is returned, and an
+  // interrupt of the program is not heard by context() any more.
+  class Later;
+  Later answer_later();
 
   // For directory listings.
   fuse_entry_param entry_of(const Attributes& attributes) const;
@@ -60,6 +67,27 @@ class Request {
   const InodeId inode_;
   Interrupt interrupt_;
   CallContext context_;
+};
+
+// The right to reply to a request that is not served any more, once.
+class Request::Later {
+ public:
+  Later() = default;
+
+  // The request is known as `number` to the session's LockWaits, which is told
+  // when its program is interrupted: perhaps within this. Comes before send().
+  void on_interrupt(std::uint64_t number);
+  void send(const Result<void>& result);
+
+ private:
+  friend class Request;
+  Later(fuse_req_t handle, SessionState& state, Operation operation, InodeId inode)
+      : handle_(handle), state_(&state), operation_(operation), inode_(inode) {}
+
+  fuse_req_t handle_ = nullptr;
+  SessionState* state_ = nullptr;
+  Operation operation_{};
+  InodeId inode_;
 };
 
 // Attributes as stat(2) shows them.

@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "fuse/device.h"
 #include "fuse/init_reply.h"
+#include "fuse/lock_waits.h"
 #include "fuse/operations.h"
 #include "fuse/request_hints.h"
 #include "fuse/session_state.h"
@@ -52,11 +53,14 @@ class KernelSession final : public Session, private SessionState {
                 .spin = config.spin,
                 .keep_awake = config.keep_awake,
             },
-            device_, [this](MutableBuffer request) { serve(request); }) {}
+            device_, [this](MutableBuffer request) { serve(request); }) {
+    lock_waits = std::make_shared<LockWaits>(notifier_);
+  }
 
   ~KernelSession() override {
     workers_.stop();
     workers_.wait();
+    lock_waits->close();
     for (auto& handle : open_files.take_all()) files.close(std::move(handle->file));
   }
 
@@ -95,7 +99,10 @@ class KernelSession final : public Session, private SessionState {
   void start() override { workers_.start(); }
   void wait() override { workers_.wait(); }
   void stop() override { workers_.stop(); }
-  void interrupt_all() override { in_flight.interrupt_all(); }
+  void interrupt_all() override {
+    in_flight.interrupt_all();
+    lock_waits->end_all();
+  }
   Notifier& notifier() override { return notifier_; }
 
   Facts facts() const override {

@@ -15,6 +15,8 @@
 
 namespace dfs::fuse {
 
+class LockWaits;
+
 struct FileHandle {
   OpenFilePtr file;
   SetIdMemory set_id;
@@ -32,6 +34,7 @@ struct SessionState {
   HandleTable<FileHandle> open_files;
   HandleTable<DirectoryHandle> open_directories;
   InFlight in_flight;
+  std::shared_ptr<LockWaits> lock_waits;  // shared with answers that come late
   OperationLog log;
   ModeChanges mode_changes;
   // Grows with every change made through this mount, after it was made and

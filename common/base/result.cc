@@ -44,6 +44,8 @@ constexpr Row kRows[] = {
     {Errc::bad_descriptor, EBADF, "bad_descriptor"},
     {Errc::too_big, E2BIG, "too_big"},
     {Errc::no_memory, ENOMEM, "no_memory"},
+    {Errc::deadlock, EDEADLK, "deadlock"},
+    {Errc::no_locks, ENOLCK, "no_locks"},
     {Errc::unavailable, EIO, "unavailable"},
     {Errc::timed_out, EIO, "timed_out"},
     {Errc::overloaded, EIO, "overloaded"},

@@ -46,6 +46,8 @@ enum class Errc : std::uint16_t {
   bad_descriptor = 25,  // EBADF
   too_big = 26,         // E2BIG: an extended attribute value over the limit
   no_memory = 27,       // ENOMEM
+  deadlock = 28,        // EDEADLK
+  no_locks = 29,        // ENOLCK
 
   // What stays between our programs; on a mount each ends as EIO.
   unavailable = 64,     // nobody answered; trying again may help

@@ -7,6 +7,7 @@
 //   content_operations.cc    read, write, flush, fsync
 //   range_operations.cc      allocate, seek, extents
 //   copy_operations.cc       copy_range
+//   lock_operations.cc       locks
 //
 // Threads: any.
 #pragma once
@@ -18,8 +19,10 @@
 #include "common/client/chunk_reader.h"
 #include "common/client/file_reader.h"
 #include "common/client/file_system.h"
+#include "common/client/held_locks.h"
 #include "common/client/inode_table.h"
 #include "common/client/late_calls.h"
+#include "common/client/lock_releases.h"
 #include "common/client/meta_cache.h"
 #include "common/client/meta_sync.h"
 #include "common/client/open_file.h"
@@ -81,13 +84,24 @@ class Engine final : public FileSystem {
                                    const CallContext& context) override;
   Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) override;
   Result<void> write_back(const CallContext& context) override;
+  Result<Locked> set_lock(OpenFile& file, const FileLock& lock,
+                          const CallContext& context) override;
+  std::shared_ptr<LockWait> wait_for_lock(const OpenFilePtr& file, const FileLock& lock,
+                                          const Caller& caller, LockDone done) override;
+  Result<std::optional<FileLock>> get_lock(OpenFile& file, const FileLock& lock,
+                                           const CallContext& context) override;
+  Result<void> release_locks(OpenFile& file, std::uint64_t owner,
+                             const CallContext& context) override;
   Result<void> sync(const CallContext& context) override;
   Unsent unsent() const override { return write_back_.unsent(); }
 
   std::vector<InodeId> held_inodes() const override;
+  std::vector<HeldLock> held_locks() override;
   void session_replaced() override;
 
  private:
+  class LockInWait;
+
   // Remembers what the server told; returns it with what is dirty here.
   Attributes learn(const Attributes& fresh);
   void learn(const std::optional<Attributes>& fresh);
@@ -114,6 +128,18 @@ class Engine final : public FileSystem {
                        const OpenResult& answer);
   Result<void> check_room(InodeState& state, const FileRange& range, const CallContext& context);
   Result<void> commit_source(const InodeStatePtr& state, const CallContext& context);
+  // lock_operations.cc
+  std::uint64_t next_ticket() { return last_ticket_.fetch_add(1) + 1; }
+  Result<void> send_written(const InodeStatePtr& state, Interrupt* interrupt);
+  Result<void> weaken_lock(InodeId inode, const FileLock& lock, const CallContext& context);
+  Result<Locked> locked(InodeState& state, const MetaResult& answer);
+  // Without a wait: `lock` removes, once what was written is on the servers.
+  void release_later(const InodeStatePtr& state, const FileLock& lock);
+  void release_locks_of(const OpenFile& file, const InodeStatePtr& state, bool dirty);
+  // Without a wait: the server holds in the range of `lock` what is held here.
+  void set_lock_right(InodeId inode, const FileLock& lock);
+  void cancel_lock(InodeId inode, const FileLock& lock, std::uint64_t ticket);
+
   std::uint32_t chunk_size_locked(const InodeState& state) const;
   WaitLimits limits(const CallContext& context) const;
 
@@ -129,8 +155,11 @@ class Engine final : public FileSystem {
   ChunkReader chunks_;
   FileReader files_;
   WriteBack write_back_;
+  HeldLocks held_;
+  std::atomic<std::uint64_t> last_ticket_{0};
   LateCalls late_;
   Guarded<std::optional<StatFsResult>> space_;  // as told last
+  LockReleases releases_;
 };
 
 template <typename R, typename Args>

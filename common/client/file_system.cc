@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/log.h"
 #include "common/client/engine.h"
 
 namespace dfs {
@@ -101,10 +102,13 @@ std::vector<InodeId> Engine::held_inodes() const {
 }
 
 void Engine::session_replaced() {
+  if (const std::size_t lost = held_.forget_all(); lost > 0)
+    log_error("client", "the metadata server forgot this session: {} locks are lost", lost);
   for (const InodeStatePtr& state : inodes_.all()) {
     const std::lock_guard lock(state->mutex);
     state->attributes_at.reset();
     state->pages_change.reset();
+    state->kernel_change.reset();
     state->forget_contents_locked();
   }
 }

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,23 @@ struct Opened {
   Attributes attributes;
   // The kernel's cached pages of the file (from earlier opens here) are still right.
   bool keep_cache = false;
+  // A program here has asked for a POSIX lock on the file: each close(2) is to
+  // be told by release_locks(), though nothing may have been written.
+  bool was_locked_here = false;
+};
+// A lock has been set.
+struct Locked {
+  // As in Opened. False after others wrote under the lock before: whoever
+  // holds it now is to see that.
+  bool keep_cache = true;
+};
+// Somebody waits for a lock.
+class LockWait {
+ public:
+  virtual ~LockWait() = default;
+  // Ends the wait as `interrupted`, at once and whatever the server does;
+  // nothing happens if it is over.
+  virtual void give_up() = 0;
 };
 struct Created {
   OpenFilePtr file;
@@ -156,6 +174,31 @@ class FileSystem {
   // The committed extents, for `dfs locate`.
   virtual Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) = 0;
 
+  // --- locks ---
+  // They hold across mounts, and keep bytes in order: what was written here is
+  // on the servers before a lock is given up, and what others had written by
+  // then is seen by whoever gets it. close() ends those that were taken through
+  // the file; the session's end ends all.
+
+  // Sets or removes a lock at once.
+  //   again     somebody is in the way
+  //   no_locks  too many
+  virtual Result<Locked> set_lock(OpenFile& file, const FileLock& lock,
+                                  const CallContext& context) = 0;
+  // Waits for a lock that set_lock() did not get, and takes no thread for it.
+  // `done` hears the end, once: from any thread, within this call or within
+  // give_up(). Errors besides those of set_lock(): deadlock, interrupted.
+  using LockDone = std::function<void(Result<Locked>)>;
+  virtual std::shared_ptr<LockWait> wait_for_lock(const OpenFilePtr& file, const FileLock& lock,
+                                                  const Caller& caller, LockDone done) = 0;
+  // A lock in the way of this one. Its `process` is 0 if it is not one of this mount.
+  virtual Result<std::optional<FileLock>> get_lock(OpenFile& file, const FileLock& lock,
+                                                   const CallContext& context) = 0;
+  // Removes the POSIX locks that `owner` has on the file, as closing a
+  // descriptor does. Asks nobody if there are none.
+  virtual Result<void> release_locks(OpenFile& file, std::uint64_t owner,
+                                     const CallContext& context) = 0;
+
   // --- the whole ---
   // Uploads and commits everything written, everywhere; waits. Then the
   // servers have it, and it survives the death of any one of their processes.
@@ -172,6 +215,8 @@ class FileSystem {
   // --- for the session (MetaSession's hooks; they do not wait) ---
   // The inodes open here, each as often as it is open.
   virtual std::vector<InodeId> held_inodes() const { return {}; }
+  // Every lock held here. What the server had granted beyond is void.
+  virtual std::vector<HeldLock> held_locks() { return {}; }
   // The session was lost and a new one stands: what is cached is doubted.
   virtual void session_replaced() {}
 };

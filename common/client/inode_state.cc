@@ -30,6 +30,12 @@ void InodeState::learn_opened_locked(const OpenResult& opened, SteadyTime now) {
   extents.load(0, opened.extents, opened.extents_complete);
 }
 
+bool InodeState::kernel_is_told_locked() {
+  const bool was_told = pages_usable_locked() && kernel_change == attributes.data_change;
+  pages_change = kernel_change = attributes.data_change;
+  return was_told;
+}
+
 bool InodeState::learn_extents_locked(std::uint64_t from, const ExtentsResult& page) {
   if (page.data_change > contents_change) others_changed_locked(page.data_change);
   if (page.data_change != contents_change || extents.known_through() != from) return false;
@@ -44,7 +50,8 @@ bool InodeState::own_change_locked(const Attributes& after, SteadyTime now) {
   const bool ours_alone = change == contents_change + 1;
   if (ours_alone) {
     contents_change = change;
-    if (pages_change && *pages_change + 1 == change) pages_change = change;
+    for (std::optional<std::uint64_t>* known : {&pages_change, &kernel_change})
+      if (*known && **known + 1 == change) *known = change;
   } else if (change > contents_change) {
     others_changed_locked(change);
   }

@@ -80,6 +80,12 @@ class InodeState {
 
   // The kernel's cached pages show this data_change (and what was written here since).
   std::optional<std::uint64_t> pages_change;
+  // Nor are its cached attributes older. Not known by an open, which does not
+  // bring the kernel any.
+  std::optional<std::uint64_t> kernel_change;
+
+  // A program here has asked for a POSIX lock.
+  std::atomic<bool> was_locked_here{false};
 
   static constexpr std::size_t kUnsyncedMax = 1024;
 
@@ -89,6 +95,10 @@ class InodeState {
   }
   bool extents_usable_locked(std::uint64_t end) const { return extents.known_through() >= end; }
   bool pages_usable_locked() const { return pages_change && *pages_change == attributes.data_change; }
+
+  // Nothing of the kernel's is older than `attributes`. If it is not so, the
+  // caller has it made so.
+  bool kernel_is_told_locked();
 
   // --- learning ---
   // Attributes that the server answered; older ones than known are ignored.

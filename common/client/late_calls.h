@@ -50,6 +50,22 @@ class LateCalls {
     return {};
   }
 
+  // The same for a call that nobody waits for: `settle` hears of it late, once,
+  // unless this fails.
+  Result<void> start(MetaClient& client, MetaArgs args, const Caller& caller,
+                     const Settle& settle) {
+    begin();
+    const auto kept = std::make_shared<Settle>(settle);
+    const Result<void> started =
+        client.call_later(std::move(args), caller, [this, kept](Result<MetaResult> late) {
+          (*kept)(late, Arrival::late);
+          *kept = nullptr;
+          end();
+        });
+    if (!started) end();
+    return started;
+  }
+
  private:
   void begin() {
     const std::lock_guard lock(mutex_);

@@ -12,6 +12,7 @@ Opened Engine::opened_locked(const InodeStatePtr& state, const OpenOptions& opti
   result.keep_cache = state->pages_usable_locked() && !options.direct;
   // Whatever is not kept is read again, and is then of this data_change.
   state->pages_change = state->attributes.data_change;
+  result.was_locked_here = state->was_locked_here.load();
   result.attributes = state->merged_locked();
   result.file = std::make_shared<OpenFile>(state, options, config_.read_ahead_bytes_max);
   return result;
@@ -63,7 +64,10 @@ Result<Created> Engine::create(InodeId parent, const std::string& name, std::uin
   {
     const std::lock_guard lock(state->mutex);
     opened = opened_locked(state, options, answer);
-    if (answer.created) state->history_known = true;
+    if (answer.created) {
+      state->history_known = true;
+      state->kernel_change = state->attributes.data_change;  // the answer tells it
+    }
   }
   if (!answer.created && options.truncate) {
     TRY(truncate_opened(opened.file, opened.attributes, context));
@@ -81,6 +85,7 @@ void Engine::close(OpenFilePtr file) {
     if (state.opens == 0 && state.attributes.nlink == 0) state.dirty.clear();
     dirty = !state.dirty.empty();
   }
+  release_locks_of(*file, file->state(), dirty);
   meta_.post(ReleaseArgs{state.inode, 1});
   if (dirty) write_back_.kick();
 }

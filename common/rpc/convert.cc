@@ -38,7 +38,7 @@ void to_proto(const Error& error, v1::Error& message) {
 Error from_proto(const v1::Error& message) {
   const std::uint32_t code = message.code();
   const bool known = (code >= static_cast<std::uint32_t>(Errc::not_found) &&
-                      code <= static_cast<std::uint32_t>(Errc::no_memory)) ||
+                      code <= static_cast<std::uint32_t>(Errc::no_locks)) ||
                      (code >= static_cast<std::uint32_t>(Errc::unavailable) &&
                       code <= static_cast<std::uint32_t>(Errc::internal));
   return {known ? static_cast<Errc>(code) : Errc::internal, message.text()};
@@ -244,6 +244,47 @@ Result<GroupTable> from_proto(const v1::GroupTable& message) {
       return bad(fmt::format("server {} is in a table twice", id.value()));
   }
   return table;
+}
+
+// --- locks ---------------------------------------------------------------------------
+
+void to_proto(const FileLock& lock, v1::FileLock& message) {
+  message.set_family(static_cast<v1::LockFamily>(lock.family));
+  message.set_kind(static_cast<v1::LockKind>(lock.kind));
+  message.set_owner(lock.owner);
+  message.set_start(lock.start);
+  message.set_end(lock.end);
+  message.set_process(lock.process);
+}
+
+Result<FileLock> from_proto(const v1::FileLock& message) {
+  if (message.family() < v1::POSIX || message.family() > v1::FLOCK)
+    return bad(fmt::format("{} is no family of locks", static_cast<int>(message.family())));
+  if (message.kind() < v1::SHARED || message.kind() > v1::UNLOCKED)
+    return bad(fmt::format("{} is no kind of lock", static_cast<int>(message.kind())));
+  if (message.start() >= message.end() || message.end() > kLockEndMax)
+    return bad("the range of a lock is empty or ends beyond 63 bits");
+  const bool is_whole = message.start() == 0 && message.end() == kLockEndMax;
+  if (message.family() == v1::FLOCK && !is_whole) return bad("flock locks whole files");
+  return FileLock{static_cast<LockFamily>(message.family()),
+                  static_cast<LockKind>(message.kind()),
+                  message.owner(),
+                  message.start(),
+                  message.end(),
+                  message.process()};
+}
+
+void to_proto(const HeldLock& held, v1::HeldLock& message) {
+  message.set_inode(held.inode.value());
+  to_proto(held.lock, *message.mutable_lock());
+}
+
+Result<HeldLock> from_proto(const v1::HeldLock& message) {
+  HeldLock held;
+  held.inode = TRY(convert::inode(message.inode()));
+  held.lock = TRY(from_proto(message.lock()));
+  if (held.lock.kind == LockKind::unlocked) return bad("a lock that is held is unlocked");
+  return held;
 }
 
 }  // namespace dfs

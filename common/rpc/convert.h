@@ -58,6 +58,11 @@ Result<ChunkRange> from_proto(const v1::ChunkRange& message);
 void to_proto(const GroupTable& table, v1::GroupTable& message);
 Result<GroupTable> from_proto(const v1::GroupTable& message);
 
+void to_proto(const FileLock& lock, v1::FileLock& message);
+Result<FileLock> from_proto(const v1::FileLock& message);
+void to_proto(const HeldLock& held, v1::HeldLock& message);
+Result<HeldLock> from_proto(const v1::HeldLock& message);
+
 v1::FileType to_proto(FileType type);
 Result<FileType> from_proto(v1::FileType type);
 v1::MemberState to_proto(MemberState state);

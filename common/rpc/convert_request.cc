@@ -194,6 +194,21 @@ void put(const CloneArgs& op, v1::Request& to) {
   message.set_mtime(op.mtime);
   message.set_clear_set_id(op.clear_set_id);
 }
+void put(const SetLockArgs& op, v1::Request& to) {
+  v1::SetLockRequest& message = *to.mutable_set_lock();
+  message.set_inode(op.inode.value());
+  to_proto(op.lock, *message.mutable_lock());
+  message.set_wait(op.wait);
+  message.set_ticket(op.ticket);
+}
+void put(const GetLockArgs& op, v1::Request& to) {
+  v1::GetLockRequest& message = *to.mutable_get_lock();
+  message.set_inode(op.inode.value());
+  to_proto(op.lock, *message.mutable_lock());
+}
+void put(const CancelLockArgs& op, v1::Request& to) {
+  to.mutable_cancel_lock()->set_ticket(op.ticket);
+}
 
 // --- from the wire -------------------------------------------------------------------
 
@@ -458,6 +473,26 @@ Result<MetaArgs> taken(v1::CloneRequest&& message) {
   op.clear_set_id = message.clear_set_id();
   return op;
 }
+Result<MetaArgs> taken(v1::SetLockRequest&& message) {
+  SetLockArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.lock = TRY(from_proto(message.lock()));
+  if (message.ticket() == 0) return bad("the request of a lock has no ticket");
+  op.wait = message.wait();
+  op.ticket = message.ticket();
+  return op;
+}
+Result<MetaArgs> taken(v1::GetLockRequest&& message) {
+  GetLockArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.lock = TRY(from_proto(message.lock()));
+  if (op.lock.kind == LockKind::unlocked) return bad("nothing is in the way of an unlock");
+  return op;
+}
+Result<MetaArgs> taken(v1::CancelLockRequest&& message) {
+  if (message.ticket() == 0) return bad("a cancellation has no ticket");
+  return CancelLockArgs{message.ticket()};
+}
 
 }  // namespace
 
@@ -494,6 +529,9 @@ Result<MetaArgs> from_proto(v1::Request&& request) {
     case v1::Request::kSetPolicy: return taken(std::move(*request.mutable_set_policy()));
     case v1::Request::kGetPolicy: return taken(std::move(*request.mutable_get_policy()));
     case v1::Request::kClone: return taken(std::move(*request.mutable_clone()));
+    case v1::Request::kSetLock: return taken(std::move(*request.mutable_set_lock()));
+    case v1::Request::kGetLock: return taken(std::move(*request.mutable_get_lock()));
+    case v1::Request::kCancelLock: return taken(std::move(*request.mutable_cancel_lock()));
     case v1::Request::OP_NOT_SET: break;
   }
   return bad("a request names no operation that is known here");

@@ -109,6 +109,11 @@ void put(const ClusterStatusResult& result, v1::Response& to) {
   message.set_replicas(result.replicas);
   message.set_chunk_size(result.chunk_size);
 }
+void put(const LockResult& result, v1::Response& to) {
+  v1::LockResult& message = *to.mutable_lock();
+  if (result.lock) to_proto(*result.lock, *message.mutable_lock());
+  message.set_session(result.session.value());
+}
 
 // --- from the wire -------------------------------------------------------------------
 
@@ -267,6 +272,12 @@ Result<MetaResult> taken(v1::ClusterStatusResult&& message) {
   result.chunk_size = message.chunk_size();
   return result;
 }
+Result<MetaResult> taken(v1::LockResult&& message) {
+  LockResult result;
+  if (message.has_lock()) result.lock = TRY(from_proto(message.lock()));
+  result.session = SessionId{message.session()};
+  return result;
+}
 
 }  // namespace
 
@@ -293,6 +304,7 @@ Result<MetaResult> from_proto(v1::Response&& response) {
     case v1::Response::kCommit: return taken(std::move(*response.mutable_commit()));
     case v1::Response::kPolicy: return taken(std::move(*response.mutable_policy()));
     case v1::Response::kClone: return taken(std::move(*response.mutable_clone()));
+    case v1::Response::kLock: return taken(std::move(*response.mutable_lock()));
     case v1::Response::RESULT_NOT_SET: break;
   }
   return bad("an answer holds neither a result nor an error");

@@ -38,6 +38,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   Result<MetaResult> call(MetaArgs args, const Caller& caller, Interrupt* interrupt) override;
   Result<MetaResult> call_through(MetaArgs args, const Caller& caller, Interrupt* interrupt,
                                   LateTaker late) override;
+  Result<void> call_later(MetaArgs args, const Caller& caller, LateTaker done) override;
   void post(MetaArgs args) override;
   void end() override { close(); }
   GroupTablePtr group_table() const override;
@@ -46,6 +47,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   const std::string& cluster() const override { return cluster_; }
   bool connected() const override;
   void set_held(std::function<std::vector<InodeId>()> held) override;
+  void set_locks(std::function<std::vector<HeldLock>()> locks) override;
   void set_on_new_session(std::function<void(SessionId)> hook) override;
 
  private:
@@ -86,6 +88,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   WaitEnd wait_for_room(std::optional<SteadyTime> deadline, Interrupt* interrupt);
   void send(const PendingRequestPtr& request);
   std::shared_ptr<StreamClient> submit(const PendingRequestPtr& request);
+  std::shared_ptr<StreamClient> submit_locked(const PendingRequestPtr& request);
   bool leave_for_later(const PendingRequestPtr& request, LateTaker& late);
   bool abandon(const PendingRequestPtr& request);
   Error why_not_answered(Errc code) const;

@@ -229,6 +229,26 @@ struct PolicyResult {
 };
 struct EmptyResult {};
 
+// --- locks ---------------------------------------------------------------------------
+
+struct SetLockArgs {
+  InodeId inode;
+  FileLock lock;
+  bool wait = false;
+  std::uint64_t ticket = 0;
+};
+struct GetLockArgs {
+  InodeId inode;
+  FileLock lock;
+};
+struct LockResult {
+  std::optional<FileLock> lock;  // one in the way
+  SessionId session;             // whose it is
+};
+struct CancelLockArgs {
+  std::uint64_t ticket = 0;
+};
+
 // --- for people ----------------------------------------------------------------------
 
 struct ClusterStatusArgs {};
@@ -263,11 +283,12 @@ using MetaArgs =
                  GetXattrArgs, ListXattrArgs, RemoveXattrArgs, OpenArgs, ReleaseArgs,
                  GetExtentsArgs, CommitArgs, AllocateArgs, SyncArgs, ClusterStatusArgs,
                  KeepAliveArgs, ReportArgs, SetPolicyArgs, GetPolicyArgs,
-                 CloneArgs>;
+                 CloneArgs, SetLockArgs, GetLockArgs, CancelLockArgs>;
 using MetaResult =
     std::variant<EmptyResult, EntryResult, AttributesResult, ReadlinkResult, RemovedResult,
                  ReadDirResult, StatFsResult, XattrResult, OpenResult, ExtentsResult,
-                 AllocateResult, ClusterStatusResult, CommitResult, PolicyResult, CloneResult>;
+                 AllocateResult, ClusterStatusResult, CommitResult, PolicyResult, CloneResult,
+                 LockResult>;
 
 // Who asks, as the kernel of the client's machine sees it.
 struct Caller {

@@ -39,6 +39,14 @@ class MetaClient {
     return call(std::move(args), caller, nullptr);
   }
 
+  // Sends without waiting. `done` gets the answer, once, from a thread of the
+  // session (so it must be short), perhaps before this returns. For what may
+  // take as long as it likes, such as waiting for a lock. On an error `done` is
+  // not called: `no_memory` (too many answers are to come), or why the session
+  // has ended.
+  virtual Result<void> call_later(MetaArgs args, const Caller& caller,
+                                  std::function<void(Result<MetaResult>)> done) = 0;
+
   // Sends without waiting; errors are logged and forgotten. For releases,
   // reports, keep-alives.
   virtual void post(MetaArgs args) = 0;

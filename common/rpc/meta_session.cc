@@ -94,6 +94,23 @@ bool GrpcMetaSession::abandon(const PendingRequestPtr& request) {
   return true;
 }
 
+Result<void> GrpcMetaSession::call_later(MetaArgs args, const Caller& caller, LateTaker done) {
+  const auto request = std::make_shared<PendingRequest>(args, caller);
+  if (request->encoded.size() > kRequestBytesMax)
+    return fail(Errc::invalid, fmt::format("a request of {} bytes", request->encoded.size()));
+  std::shared_ptr<StreamClient> stream;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return fail(*ended_);
+    if (!late_.expect())
+      return fail(Errc::no_memory, "too many answers of the metadata server are to come");
+    request->late = std::move(done);
+    stream = submit_locked(request);
+  }
+  if (stream != nullptr) stream->poke();
+  return {};
+}
+
 void GrpcMetaSession::post(MetaArgs args) {
   const auto request = std::make_shared<PendingRequest>(args, Caller{});
   request->posted = true;
@@ -117,6 +134,10 @@ std::shared_ptr<StreamClient> GrpcMetaSession::submit(const PendingRequestPtr& r
     request->finished.store(true, std::memory_order_release);
     return nullptr;
   }
+  return submit_locked(request);
+}
+
+std::shared_ptr<StreamClient> GrpcMetaSession::submit_locked(const PendingRequestPtr& request) {
   pending_.add(request);
   unanswered_.store(pending_.size(), std::memory_order_relaxed);
   return link_ == Link::up ? stream_ : nullptr;
@@ -154,6 +175,11 @@ bool GrpcMetaSession::connected() const {
 void GrpcMetaSession::set_held(std::function<std::vector<InodeId>()> held) {
   const std::lock_guard lock(mutex_);
   options_.held = std::move(held);
+}
+
+void GrpcMetaSession::set_locks(std::function<std::vector<HeldLock>()> locks) {
+  const std::lock_guard lock(mutex_);
+  options_.locks = std::move(locks);
 }
 
 void GrpcMetaSession::set_on_new_session(std::function<void(SessionId)> hook) {

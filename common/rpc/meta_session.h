@@ -16,6 +16,8 @@
 //     its place in the order and its sequence, is repeated as others are, and
 //     its answer goes to `late` on a thread that does nothing else. Only when
 //     16,384 such answers are still to come is a caller not let go.
+//   * Nobody waits in call_later(): the request stays until it is answered,
+//     also beyond `soft_timeout`.
 //   * A server of another version or cluster ends the session for good: every
 //     call fails with that error.
 //   * With a `held` hook, releases that were unanswered when it was asked are
@@ -59,6 +61,8 @@ class MetaSession : public MetaClient {
     // The inodes open here, as often as each is open; asked when a session is
     // resumed or made anew after a loss.
     std::function<std::vector<InodeId>()> held;
+    // Every lock held here; asked at the same time.
+    std::function<std::vector<HeldLock>()> locks;
     // The session was lost and a new one stands: opens, locks and leases of
     // the old one are gone.
     std::function<void(SessionId new_session)> on_new_session;
@@ -88,6 +92,7 @@ class MetaSession : public MetaClient {
   // Hooks that are known only after connecting; call before the session is
   // used by several threads.
   virtual void set_held(std::function<std::vector<InodeId>()> held) = 0;
+  virtual void set_locks(std::function<std::vector<HeldLock>()> locks) = 0;
   virtual void set_on_new_session(std::function<void(SessionId)> hook) = 0;
 };
 

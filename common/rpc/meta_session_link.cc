@@ -52,6 +52,7 @@ grpc::ByteBuffer GrpcMetaSession::make_hello() {
   hello.set_place(options_.place);
   hello.set_process(static_cast<std::uint64_t>(::getpid()));
   std::function<std::vector<InodeId>()> held;
+  std::function<std::vector<HeldLock>()> locks;
   {
     const std::lock_guard lock(mutex_);
     hello.set_session(session_.value());
@@ -60,9 +61,12 @@ grpc::ByteBuffer GrpcMetaSession::make_hello() {
       held = options_.held;
       pending_.mark_releases_stale();
     }
+    if (session_ != SessionId{}) locks = options_.locks;
   }
   if (held)
     for (const InodeId inode : held()) hello.add_held(inode.value());
+  if (locks)
+    for (const HeldLock& lock : locks()) to_proto(lock, *hello.add_locks());
   return serialize_message(frame);
 }
 

@@ -99,6 +99,36 @@ struct GroupTable {
 };
 using GroupTablePtr = std::shared_ptr<const GroupTable>;
 
+enum class LockFamily : std::uint8_t {
+  posix = 1,  // ranges of bytes; open file description locks too
+  flock = 2,  // whole files
+};
+enum class LockKind : std::uint8_t {
+  shared = 1,
+  exclusive = 2,
+  unlocked = 3,  // removes what is there
+};
+
+// Where locks end that reach to the end of the file, however far that moves.
+inline constexpr std::uint64_t kLockEndMax = std::uint64_t{1} << 63;
+
+// An advisory lock on [start, end) of a file. Those of flock are on all of it.
+struct FileLock {
+  LockFamily family = LockFamily::posix;
+  LockKind kind = LockKind::shared;
+  std::uint64_t owner = 0;  // unique among those of its family in the session
+  std::uint64_t start = 0;
+  std::uint64_t end = kLockEndMax;
+  std::uint32_t process = 0;  // for people
+
+  friend bool operator==(const FileLock&, const FileLock&) = default;
+};
+
+struct HeldLock {
+  InodeId inode;
+  FileLock lock;
+};
+
 // The right to create chunks [first, first + count) of one group.
 struct ChunkRange {
   ChunkId first;

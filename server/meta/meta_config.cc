@@ -1,5 +1,7 @@
 #include "server/meta/meta_config.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "common/base/address.h"
@@ -57,6 +59,13 @@ Result<void> MetaConfig::validate() const {
   return {};
 }
 
+LockLimits MetaConfig::lock_limits() const {
+  return {.locks_per_session_max = locks_max,
+          .waits_per_session_max = std::max<std::size_t>(
+              1, std::min(lock_waits_max, outstanding_max / 2)),
+          .waits_per_inode_max = lock_waits_max};
+}
+
 Result<void> MetaConfig::read(ConfigFile& file) {
   TRY(file.read("data", data_directory));
   TRY(file.read("listen", listen_address));
@@ -77,6 +86,8 @@ Result<void> MetaConfig::read(ConfigFile& file) {
   TRY(read_count(file, "sessions_max", sessions_max, 1, 100'000));
   TRY(read_count(file, "servers_max", servers_max, 1, 10'000));
   TRY(read_count(file, "held_max", held_max, 1, 100'000'000));
+  TRY(read_count(file, "locks_max", locks_max, 2, 65'536));
+  TRY(read_count(file, "lock_waits_max", lock_waits_max, 1, 65'536));
 
   TRY(file.read("sync_interval_ms", sync_interval, milliseconds{10}, milliseconds{1'000}));
   TRY(file.read("heartbeat_interval_ms", heartbeat_interval, milliseconds{100},

@@ -11,6 +11,7 @@
 #include "common/base/config_file.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "server/meta/sessions/lock_table.h"
 
 namespace dfs {
 
@@ -37,6 +38,11 @@ struct MetaConfig {
   std::size_t sessions_max = 4'096;
   std::size_t servers_max = 1'024;
   std::size_t held_max = 1'000'000;     // inodes that one session holds open
+  std::size_t locks_max = 16'384;       // ranges that one session has locked; more are ENOLCK
+  // Requests that wait for a lock: of one session, and on one inode. Those of
+  // a session count as without an answer, hence at most half of these.
+  std::size_t lock_waits_max = 1'024;
+  LockLimits lock_limits() const;
 
   // Of the disk, above what the store itself keeps (a sixteenth, at most 256
   // MiB): the namespace does not grow into it, so that deletions still can be

@@ -131,9 +131,15 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
                    .host = hello.host(),
                    .place = hello.place(),
                    .process = hello.process(),
-                   .held = {}};
+                   .held = {},
+                   .locks = {}};
     args.held.reserve(static_cast<std::size_t>(hello.held_size()));
     for (const std::uint64_t inode : hello.held()) args.held.emplace_back(inode);
+    args.locks.reserve(static_cast<std::size_t>(hello.locks_size()));
+    for (const v1::HeldLock& message : hello.locks()) {
+      const HeldLock lock = TRY(from_proto(message));
+      args.locks.push_back(lock);
+    }
     // Nothing is read until the welcome has been sent; resume() may come
     // before this returns.
     welcomed_ = true;

@@ -23,7 +23,8 @@ namespace dfs {
 
 class FakeMetaClient final : public MetaClient {
  public:
-  FakeMetaClient(FakeMetaServer& server, const Clock& clock) : server_(server), clock_(clock) {}
+  FakeMetaClient(FakeMetaServer& server, const Clock& clock)
+      : server_(server), clock_(clock), session_(server.begin_session()) {}
 
   Result<MetaResult> call(MetaArgs args, const Caller& caller, Interrupt* interrupt) override {
     // An open that nobody waits for any more is released when it is answered.
@@ -57,7 +58,7 @@ class FakeMetaClient final : public MetaClient {
     }
     const std::vector<InodeId> committed = inodes_in(args);
     begin_commit(committed);
-    Result<MetaResult> answer = server_.run(args);
+    Result<MetaResult> answer = *server_.run(session_, args, nullptr);
     std::unique_lock lock(mutex_);
     if (!holding_) {
       end_commit_locked(committed);
@@ -74,16 +75,50 @@ class FakeMetaClient final : public MetaClient {
     return fail(Errc::interrupted, "waiting for the answer");
   }
 
-  void post(MetaArgs args) override { static_cast<void>(server_.run(args)); }
+  // In the caller's thread, unless the server is away: then it is sent when the
+  // server is back.
+  Result<void> call_later(MetaArgs args, const Caller&,
+                          std::function<void(Result<MetaResult>)> done) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ++calls_[args.index()];
+      if (away_) {
+        to_send_.emplace_back(std::move(args), std::move(done));
+        return {};
+      }
+    }
+    auto answer = server_.run(session_, args, done);
+    if (answer) done(std::move(*answer));
+    return {};
+  }
+  void post(MetaArgs args) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ++calls_[args.index()];
+      if (away_) {
+        to_send_.emplace_back(std::move(args), [](const Result<MetaResult>&) {});
+        return;
+      }
+    }
+    static_cast<void>(server_.run(session_, args, [](const Result<MetaResult>&) {}));
+  }
   GroupTablePtr group_table() const override { return server_.group_table(); }
   std::uint32_t default_chunk_size() const override { return server_.chunk_size(); }
-  SessionId session() const override { return SessionId{1}; }
+  SessionId session() const override { return session_; }
 
   // --- for tests ---
   void set_away(bool away) {
-    const std::lock_guard lock(mutex_);
-    away_ = away;
-    changed_.notify_all();
+    decltype(to_send_) to_send;
+    {
+      const std::lock_guard lock(mutex_);
+      away_ = away;
+      if (!away) to_send.swap(to_send_);
+      changed_.notify_all();
+    }
+    for (auto& [args, done] : to_send) {
+      auto answer = server_.run(session_, args, done);
+      if (answer) done(std::move(*answer));
+    }
   }
   void hold_answers() {
     const std::lock_guard lock(mutex_);
@@ -142,9 +177,11 @@ class FakeMetaClient final : public MetaClient {
 
   FakeMetaServer& server_;
   const Clock& clock_;
+  const SessionId session_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool away_ = false;
+  std::vector<std::pair<MetaArgs, std::function<void(Result<MetaResult>)>>> to_send_;
   bool holding_ = false;
   bool overlapped_ = false;
   std::set<InodeId> committing_;

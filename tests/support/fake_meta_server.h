@@ -10,13 +10,17 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/rpc/meta_api.h"
+#include "server/meta/sessions/lock_table.h"
 #include "tests/support/fake_inodes.h"
 #include "tests/support/fake_storage_pool.h"
 
@@ -50,12 +54,34 @@ class FakeMetaServer {
     table_ = table;
   }
 
-  Result<MetaResult> run(const MetaArgs& args) {
+  using Done = std::function<void(Result<MetaResult>)>;
+
+  SessionId begin_session() {
     const std::lock_guard lock(mutex_);
+    return SessionId{++last_session_};
+  }
+  // `later` takes the answer to a request that has to wait for a lock: in that
+  // case, and only then, the result is empty.
+  std::optional<Result<MetaResult>> run(SessionId session, const MetaArgs& args, Done later) {
+    std::unique_lock lock(mutex_);
+    session_ = session;
     Result<MetaResult> result =
         std::visit([this](const auto& typed) -> Result<MetaResult> { return act(typed); }, args);
     inodes_.collect_garbage();
+    const auto* set = std::get_if<SetLockArgs>(&args);
+    const bool waits = set != nullptr && set->wait && !result && result.error().code == Errc::busy;
+    if (waits) lock_waits_[{session, set->ticket}] = std::move(later);
+    answer_waits(std::move(lock));
+    if (waits) return std::nullopt;
     return result;
+  }
+  Result<MetaResult> run(const MetaArgs& args) { return *run(SessionId{1}, args, nullptr); }
+  // As when a process with locks goes with its whole machine.
+  void end_session(SessionId session) {
+    std::unique_lock lock(mutex_);
+    while (!locks_.release_some(session)) {
+    }
+    answer_waits(std::move(lock));
   }
 
   GroupTablePtr group_table() const {
@@ -71,6 +97,14 @@ class FakeMetaServer {
     table_ = table;
   }
   std::uint32_t chunk_size() const { return chunk_size_; }
+  std::size_t locks() const {
+    const std::lock_guard lock(mutex_);
+    return locks_.locks();
+  }
+  std::size_t lock_waits() const {
+    const std::lock_guard lock(mutex_);
+    return locks_.waits();
+  }
 
   // --- for tests ---
   std::vector<std::string> violations() const {
@@ -276,6 +310,33 @@ class FakeMetaServer {
   }
   Result<MetaResult> act(const StatFsArgs&) { return StatFsResult{1 * TiB, 512 * GiB, inodes_.size()}; }
 
+  // --- locks ---
+  Result<MetaResult> act(const SetLockArgs& args) {
+    const Result<bool> done = locks_.set(session_, args);
+    if (!done) return fail(done.error());
+    if (!*done) return fail(Errc::busy, "it waits");
+    if (log_ != nullptr) log_->add(args.lock.kind == LockKind::unlocked ? "unlock" : "lock");
+    if (args.lock.kind == LockKind::unlocked) return EmptyResult{};
+    return act(GetAttrArgs{args.inode});
+  }
+  Result<MetaResult> act(const GetLockArgs& args) { return locks_.in_the_way(session_, args); }
+  Result<MetaResult> act(const CancelLockArgs& args) {
+    if (locks_.cancel(session_, args.ticket)) {
+      over_.emplace_back(std::move(lock_waits_.extract({session_, args.ticket}).mapped()),
+                         fail(Errc::again, "given up"));
+    }
+    return EmptyResult{};
+  }
+  void answer_waits(std::unique_lock<std::mutex> lock) {
+    for (const LockTable::Settled& settled : locks_.take_settled()) {
+      auto wait = lock_waits_.extract({settled.session, settled.ticket});
+      if (!wait.empty()) over_.emplace_back(std::move(wait.mapped()), act(GetAttrArgs{settled.inode}));
+    }
+    const auto over = std::exchange(over_, {});
+    lock.unlock();
+    for (const auto& [done, result] : over) done(result);
+  }
+
   // --- contents ---
   OpenResult open_inode(FakeInode& inode, bool truncate) {
     if (truncate) inodes_.resize(inode, 0);
@@ -422,6 +483,11 @@ class FakeMetaServer {
   std::vector<std::string> violations_;
   std::vector<ChunkPlacement> placements_;
   std::vector<ReportArgs> reports_;
+  LockTable locks_{{}};
+  std::map<std::pair<SessionId, std::uint64_t>, Done> lock_waits_;  // by ticket
+  std::vector<std::pair<Done, Result<MetaResult>>> over_;           // waits, not told yet
+  SessionId session_;  // whose request is run
+  std::uint64_t last_session_ = 0;
   std::uint64_t last_serial_ = 0;
   std::uint32_t extents_per_page_ = 8192;
   std::uint64_t clone_bytes_max_ = UINT64_MAX;

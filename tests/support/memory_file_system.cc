@@ -22,6 +22,8 @@ MemoryFileSystem::Counts MemoryFileSystem::counts() const {
   const std::lock_guard lock(mutex_);
   Counts counts = counts_;
   counts.interrupted = obstacles_.interrupted();
+  counts.locks = locks_.locks();
+  counts.lock_waits = lock_waits_.size();
   return counts;
 }
 
@@ -31,6 +33,7 @@ void MemoryFileSystem::overwrite_elsewhere(InodeId inode, const std::string& byt
   const BufferView view = as_bytes(bytes);
   node.bytes.assign(view.begin(), view.end());
   node.attributes.size = bytes.size();
+  node.changed_elsewhere = true;
   node.touch(Change::contents);
 }
 
@@ -273,7 +276,7 @@ Result<Opened> MemoryFileSystem::open(InodeId inode, const OpenOptions& options,
     node->resize(0);
     node->touch(Change::contents);
   }
-  return Opened{open_locked(*node), node->attributes, false};
+  return Opened{open_locked(*node), node->attributes, false, node->was_locked};
 }
 
 Result<Created> MemoryFileSystem::create(InodeId parent, const std::string& name,
@@ -336,11 +339,14 @@ Result<void> MemoryFileSystem::fsync_directory(InodeId inode, const CallContext&
 }
 
 void MemoryFileSystem::close(OpenFilePtr file) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   --counts_.open_now;
+  for (const FileLock& end : open_of(*file).ends)
+    static_cast<void>(locks_.set(SessionId{1}, {open_of(*file).inode, end, false, 0}));
   MemoryNode& node = nodes_.at(open_of(*file).inode);
   --node.open;
   nodes_.drop_if_unused(node);
+  settle(std::move(lock));
 }
 
 Result<void> MemoryFileSystem::allocate(OpenFile& file, int mode, std::uint64_t offset,

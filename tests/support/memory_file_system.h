@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/client/file_system.h"
+#include "server/meta/sessions/lock_table.h"
 #include "tests/support/memory_nodes.h"
 #include "tests/support/obstacles.h"
 
@@ -19,6 +20,11 @@ class MemoryFileSystem final : public FileSystem {
  public:
   // What the test puts in the way of lookups, reads and other calls on contents.
   Obstacles& obstacles() { return obstacles_; }
+
+  // A lock of another mount on the file; `unlocked` removes it. True: it has it.
+  bool lock_elsewhere(InodeId inode, const FileLock& lock);
+  // Returns once so many requests wait for a lock.
+  void wait_for_lock_waits(std::size_t count);
 
   // --- what happened ---
 
@@ -36,6 +42,8 @@ class MemoryFileSystem final : public FileSystem {
     std::uint64_t bytes_written = 0;
     std::uint64_t directory_reads = 0;
     std::uint64_t copies = 0;
+    std::uint64_t locks = 0;       // that are held
+    std::uint64_t lock_waits = 0;  // that have not ended
   };
   Counts counts() const;
 
@@ -93,20 +101,38 @@ class MemoryFileSystem final : public FileSystem {
                                    const CallContext& context) override;
   Result<std::vector<Extent>> extents(InodeId inode, const CallContext& context) override;
   Result<void> write_back(const CallContext& context) override;
+  Result<Locked> set_lock(OpenFile& file, const FileLock& lock,
+                          const CallContext& context) override;
+  std::shared_ptr<LockWait> wait_for_lock(const OpenFilePtr& file, const FileLock& lock,
+                                          const Caller& caller, LockDone done) override;
+  Result<std::optional<FileLock>> get_lock(OpenFile& file, const FileLock& lock,
+                                           const CallContext& context) override;
+  Result<void> release_locks(OpenFile& file, std::uint64_t owner,
+                             const CallContext& context) override;
   Result<void> sync(const CallContext& context) override;
   Unsent unsent() const override { return {}; }
 
  private:
   struct Open {
     InodeId inode;
+    std::vector<FileLock> ends = {};  // what removes the locks taken through it
   };
 
   OpenFilePtr open_locked(MemoryNode& node);
   static Open& open_of(OpenFile& file) { return reinterpret_cast<Open&>(file); }
+  class Wait;
+  Locked locked_locked(InodeId inode);
+  void give_up(std::uint64_t ticket);
+  // Tells those whose wait is over, `lock` released.
+  void settle(std::unique_lock<std::mutex> lock);
 
   Obstacles obstacles_;
   mutable std::mutex mutex_;
+  std::condition_variable lock_waits_changed_;
   MemoryNodes nodes_;
+  LockTable locks_{{}};
+  std::map<std::uint64_t, LockDone> lock_waits_;
+  std::uint64_t last_ticket_ = 0;
   Counts counts_;
 };
 

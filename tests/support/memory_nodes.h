@@ -29,6 +29,8 @@ struct MemoryNode {
   std::string target;
   std::map<std::string, std::string> xattrs;
   unsigned open = 0;
+  bool changed_elsewhere = false;  // since a lock was last given
+  bool was_locked = false;         // by a process of this mount
 
   bool is_directory() const { return attributes.type == FileType::directory; }
   void resize(std::uint64_t size);

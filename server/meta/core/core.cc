@@ -146,9 +146,11 @@ void Core::run_turn() {
       batch_sizes_.observe(static_cast<double>(requests));
       answered = run_batch(std::move(batch));
     }
+    std::vector<LateReply> late = runner_.late_replies();
     queue_.release();
     std::vector<GroupSync::Waiting> when_stable;
     for (Answered& each : answered) deliver(std::move(each), when_stable);
+    deliver(std::move(late));
     if (!when_stable.empty()) sync_.answer_when_stable(std::move(when_stable));
 
     if (batches == kBatchesPerTurn && helper_.joinable() &&
@@ -179,6 +181,7 @@ void Core::run_job(CoreJob& job) {
   sessions_.set(static_cast<double>(state_->sessions.all().size()));
   servers_alive_.set(static_cast<double>(state_->cluster.nodes().alive_count()));
   garbage_.set(static_cast<double>(state_->counts.garbage));
+  state_->locks.show_counts();
 }
 
 std::vector<Core::Answered> Core::run_batch(std::vector<Submission> batch) {
@@ -208,8 +211,10 @@ void Core::run_submission(Answered& answered) {
   session->replies.acknowledge(submission.answered_through);
   for (const CoreRequest& request : submission.requests) {
     Outcome outcome = runner_.run(*session, request);
-    if (outcome.sync && outcome.result)
-      answered.when_stable.push_back(static_cast<std::uint32_t>(answered.replies.size()));
+    const auto index = static_cast<std::uint32_t>(answered.replies.size());
+    if (outcome.when == Outcome::When::stable && outcome.result)
+      answered.when_stable.push_back(index);
+    if (outcome.when == Outcome::When::later) answered.later.push_back(index);
     answered.replies.push_back({request.id, std::move(outcome.result)});
   }
   if (state_->txn.changed()) runner_.prune_replies(*session);
@@ -224,6 +229,11 @@ void Core::run_reads_again(Answered& answered, const Error& error) {
     const bool repeated = session->replies.contains(request.sequence);
     if (is_mutation(request.args) && !repeated) {
       if (result) result = fail(error);
+      continue;
+    }
+    if (is_about_locks(request.args)) {
+      runner_.refresh(result);
+      state_->txn.abandon();
       continue;
     }
     result = runner_.run(*session, request).result;
@@ -268,22 +278,31 @@ Result<void> Core::commit() {
 
 void Core::deliver(Answered answered, std::vector<GroupSync::Waiting>& when_stable) {
   const std::shared_ptr<ReplySink>& sink = answered.submission.sink;
-  if (!answered.when_stable.empty()) {
-    for (const std::uint32_t index : answered.when_stable)
-      when_stable.push_back({sink, std::move(answered.replies[index])});
-    std::size_t kept = 0;
-    auto next = answered.when_stable.begin();
-    for (std::size_t i = 0; i < answered.replies.size(); ++i) {
-      if (next != answered.when_stable.end() && *next == i) {
-        ++next;
-      } else {
-        if (kept != i) answered.replies[kept] = std::move(answered.replies[i]);
-        ++kept;
-      }
+  std::vector<CoreReply>& replies = answered.replies;
+  if (!answered.when_stable.empty() || !answered.later.empty()) {
+    std::vector<bool> kept_back(replies.size());
+    for (const std::uint32_t index : answered.when_stable) {
+      when_stable.push_back({sink, std::move(replies[index])});
+      kept_back[index] = true;
     }
-    answered.replies.resize(kept);
+    for (const std::uint32_t index : answered.later) kept_back[index] = true;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < replies.size(); ++i) {
+      if (kept_back[i]) continue;
+      if (kept != i) replies[kept] = std::move(replies[i]);
+      ++kept;
+    }
+    replies.resize(kept);
   }
-  if (!answered.replies.empty()) sink->deliver(std::move(answered.replies));
+  if (!replies.empty()) sink->deliver(std::move(replies));
+}
+
+void Core::deliver(std::vector<LateReply> late) {
+  for (LateReply& each : late) {
+    std::vector<CoreReply> replies;
+    replies.push_back(std::move(each.reply));
+    each.sink->deliver(std::move(replies));
+  }
 }
 
 void Core::help() {

@@ -82,6 +82,7 @@ class Core {
     Submission submission;
     std::vector<CoreReply> replies;         // as submission.requests
     std::vector<std::uint32_t> when_stable;  // indexes of those that wait for the sync
+    std::vector<std::uint32_t> later;        // and of those that have no answer yet
   };
 
   Core(const MetaConfig& config, std::unique_ptr<CoreState> state, MetaLog& log, Helper helper);
@@ -97,6 +98,9 @@ class Core {
   Result<void> commit();
   // Hands out what may go at once, and adds the rest to `when_stable`.
   void deliver(Answered answered, std::vector<GroupSync::Waiting>& when_stable);
+  // Answers that became due in this turn to requests of earlier ones, perhaps
+  // of other sessions.
+  void deliver(std::vector<LateReply> late);
   void help();
 
   const MetaConfig& config_;

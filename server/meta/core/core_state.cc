@@ -39,6 +39,7 @@ CoreState::CoreState(const MetaConfig& config_of, const Clock& clock_of, KvStore
                 .orphan_grace = config.orphan_grace,
                 .restart_grace = config.restart_grace,
                 .held_max = config.held_max}),
+      locks(config.lock_limits()),
       cluster(clock, row,
               {.nodes = {.silence_max = config.server_silence_max},
                .heartbeat_interval = config.heartbeat_interval,

@@ -17,6 +17,7 @@
 #include "server/meta/core/disk_room.h"
 #include "server/meta/meta_config.h"
 #include "server/meta/ops/operation.h"
+#include "server/meta/sessions/lock_desk.h"
 #include "server/meta/sessions/orphan_queue.h"
 #include "server/meta/sessions/session_table.h"
 #include "server/meta/store/record_cache.h"
@@ -62,6 +63,7 @@ class CoreState {
   DiskRoom room;
   OrphanQueue orphans;
   SessionTable sessions;
+  LockDesk locks;  // in memory alone: no batch keeps or undoes it
   Cluster cluster;
   RowCounts counts;
   RecordCache cache;

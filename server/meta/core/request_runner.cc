@@ -23,12 +23,13 @@ constexpr std::array kKinds = {
     "unlink",      "rename",    "read_dir",  "stat_fs",    "set_xattr",     "get_xattr", "list_xattr",
     "remove_xattr", "open",     "release",   "get_extents", "commit",       "allocate",  "sync",
     "cluster_status", "keep_alive", "report", "set_policy",
-    "get_policy",  "clone"};
+    "get_policy",  "clone",      "set_lock",  "get_lock",   "cancel_lock"};
 static_assert(kKinds.size() == std::variant_size_v<MetaArgs>);
 
-bool wants_sync(const MetaArgs& args) {
-  if (const auto* commit = std::get_if<CommitArgs>(&args)) return commit->sync;
-  return std::holds_alternative<SyncArgs>(args);
+Outcome::When answer_when(const MetaArgs& args) {
+  const auto* commit = std::get_if<CommitArgs>(&args);
+  const bool wants_sync = commit != nullptr ? commit->sync : std::holds_alternative<SyncArgs>(args);
+  return wants_sync ? Outcome::When::stable : Outcome::When::committed;
 }
 
 bool opens(const MetaArgs& args) {
@@ -52,7 +53,8 @@ Outcome RequestRunner::run(Session& session, const CoreRequest& request) {
   requests_[request.args.index()]->add();
   state_.sessions.set_current(&session);
   if (is_mutation(request.args)) return run_mutation(session, request);
-  return {dispatch(session, request), wants_sync(request.args)};
+  if (is_about_locks(request.args)) return run_lock(session, request);
+  return {dispatch(session, request), answer_when(request.args)};
 }
 
 Outcome RequestRunner::run_mutation(Session& session, const CoreRequest& request) {
@@ -60,7 +62,7 @@ Outcome RequestRunner::run_mutation(Session& session, const CoreRequest& request
     return {fail(Errc::bad_message, "a mutation without a sequence number")};
   if (session.replies.contains(request.sequence)) {
     repeats_.add();
-    return {repeat(session, request), wants_sync(request.args)};
+    return {repeat(session, request), answer_when(request.args)};
   }
   if (request.sequence <= session.replies.answered_through())
     return {fail(Errc::bad_message, "a mutation comes again whose answer was acknowledged")};
@@ -74,7 +76,7 @@ Outcome RequestRunner::run_mutation(Session& session, const CoreRequest& request
     state_.txn.put<tables::Replies>({session.id, request.sequence}, {encode_reply(*result)});
     state_.sessions.reply_stored(session, request.sequence);
   }
-  return {std::move(result), wants_sync(request.args)};
+  return {std::move(result), answer_when(request.args)};
 }
 
 Result<MetaResult> RequestRunner::repeat(Session& session, const CoreRequest& request) {

@@ -5,10 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "common/base/metrics.h"
 #include "common/rpc/meta_api.h"
 #include "server/meta/core/core_state.h"
+#include "server/meta/core/reply_sink.h"
 
 namespace dfs {
 
@@ -25,8 +28,23 @@ struct CoreRequest {
 
 struct Outcome {
   Result<MetaResult> result;
-  bool sync = false;  // the answer is to wait until the batch is stable
+  enum class When {
+    committed,
+    stable,  // the answer is to wait until the batch is
+    later,   // there is none yet: late_replies() will have it
+  };
+  When when = When::committed;
 };
+
+// An answer to a request that was run before.
+struct LateReply {
+  std::shared_ptr<ReplySink> sink;
+  CoreReply reply;
+};
+
+// True for requests that change or read what is in memory alone: they have
+// happened although their batch was refused.
+bool is_about_locks(const MetaArgs& args);
 
 class RequestRunner {
  public:
@@ -37,6 +55,14 @@ class RequestRunner {
   // nothing of the request is left there.
   Outcome run(Session& session, const CoreRequest& request);
 
+  // The same, where `result` is of a request about locks and state.txn has gone
+  // back since: the attributes in it are those that hold.
+  void refresh(Result<MetaResult>& result);
+
+  // The answers that have become due to requests that had to wait. To be
+  // called after each batch and job, when state.txn has no changes.
+  std::vector<LateReply> late_replies();
+
   // Erases rows of replies that `session` has acknowledged, a bounded number.
   // To be called when the batch has something to commit anyway.
   void prune_replies(Session& session);
@@ -45,6 +71,13 @@ class RequestRunner {
   Outcome run_mutation(Session& session, const CoreRequest& request);
   Result<MetaResult> repeat(Session& session, const CoreRequest& request);
   Result<MetaResult> dispatch(Session& session, const CoreRequest& request);
+  // lock_requests.cc
+  Outcome run_lock(Session& session, const CoreRequest& request);
+  Outcome set_lock(Session& session, const CoreRequest& request, const SetLockArgs& args);
+  Outcome get_lock(Session& session, const CoreRequest& request, const GetLockArgs& args);
+  Result<MetaResult> attributes_of(InodeId inode);
+  LockDesk::Grace grace() const;
+
   Result<MetaResult> allocate(Session& session, const CoreRequest& request,
                               const AllocateArgs& args);
   ClusterStatusResult cluster_status() const;

@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kNameBytesMax = 256;
 constexpr std::size_t kPlaceBytesMax = 4'096;
 constexpr std::size_t kReplyRowsAtOnce = 4'096;
+const std::vector<HeldLock> kNoLocks;
 
 // Which replies of a session the table has, for one that a former process knew.
 Result<void> load_replies(CoreState& state, Session& session) {
@@ -67,6 +68,7 @@ class HelloJob final : public CoreJob {
     log_info("sessions", "session {} of {} on {} ({}) {}", id_.value(), record_.program,
              record_.host, record_.place, resumed_ ? "goes on" : "begins");
     state->sessions.connect(id_, std::move(record_), std::move(sink_), args_.held);
+    take_locks(*state);
     reply_(WelcomeResult{.cluster = state->row.record().cluster,
                          .session = id_,
                          .epoch = epoch,
@@ -78,6 +80,15 @@ class HelloJob final : public CoreJob {
   }
 
  private:
+  // What a session held that is not known any more may be another's by now.
+  void take_locks(CoreState& state) const {
+    const std::size_t lost = state.locks.came(id_, resumed_ ? args_.locks : kNoLocks) +
+                             (resumed_ ? 0 : args_.locks.size());
+    if (lost > 0)
+      log_warn("sessions", "session {} of {} on {} ({}) has lost {} locks", id_.value(),
+               args_.program, args_.host, args_.place, lost);
+  }
+
   Result<void> check(const CoreState& state) const {
     const std::string& cluster = state.row.record().cluster;
     if (!args_.cluster.empty() && args_.cluster != cluster)
@@ -105,7 +116,8 @@ class DisconnectJob final : public CoreJob {
   DisconnectJob(SessionId session, Epoch epoch) : session_(session), epoch_(epoch) {}
   Result<void> change(CoreState&) override { return {}; }
   void finish(CoreState* state, Result<void>) override {
-    if (state != nullptr) state->sessions.disconnect(session_, epoch_);
+    if (state != nullptr && state->sessions.disconnect(session_, epoch_))
+      state->locks.went(session_);
   }
 
  private:
@@ -145,7 +157,10 @@ Result<SessionEnd> end_some_of_session(CoreState& state, SessionId session) {
   const auto rows = TRY(state.txn.rows<tables::Replies>(
       {session, Sequence{}}, {SessionId{session.value() + 1}, Sequence{}}, kReplyRowsAtOnce));
   for (const auto& row : rows) state.txn.erase<tables::Replies>(row.key);
-  const bool all_released = state.sessions.release_some(session);
+  if (const std::size_t locks = state.locks.table().locks_of(session); locks > 0)
+    log_info("sessions", "session {} ends with {} locks", session.value(), locks);
+  const bool unlocked = state.locks.release_some(session);
+  const bool all_released = state.sessions.release_some(session) && unlocked;
   if (!all_released || rows.size() == kReplyRowsAtOnce) return SessionEnd::more;
   state.txn.erase<tables::Sessions>(session);
   return SessionEnd::done;

@@ -22,6 +22,7 @@ struct HelloArgs {
   std::string place;
   std::uint64_t process = 0;
   std::vector<InodeId> held;  // an inode once for each hold
+  std::vector<HeldLock> locks;
 };
 struct WelcomeResult {
   std::string cluster;

@@ -61,13 +61,14 @@ void SessionTable::connect(SessionId id, SessionRecord record, std::shared_ptr<R
   }
 }
 
-void SessionTable::disconnect(SessionId id, Epoch epoch) {
+bool SessionTable::disconnect(SessionId id, Epoch epoch) {
   const auto found = sessions_.find(id);
-  if (found == sessions_.end() || found->second->record.epoch != epoch) return;
-  if (found->second->sink == nullptr) return;
+  if (found == sessions_.end() || found->second->record.epoch != epoch) return false;
+  if (found->second->sink == nullptr) return false;
   found->second->sink.reset();
   --connected_;
   found->second->away_since = clock_.now();
+  return true;
 }
 
 bool SessionTable::end(SessionId id, Epoch epoch) {

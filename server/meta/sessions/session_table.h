@@ -61,8 +61,8 @@ class SessionTable final : public HeldInodes {
   // told to end. `held` replaces what it held, an inode once for each hold.
   void connect(SessionId id, SessionRecord record, std::shared_ptr<ReplySink> sink,
                const std::vector<InodeId>& held);
-  // Its stream is gone. Nothing happens if it goes on over another one.
-  void disconnect(SessionId id, Epoch epoch);
+  // Its stream is gone. False, and nothing happens, if it goes on over another one.
+  bool disconnect(SessionId id, Epoch epoch);
 
   // It has said goodbye over the stream of `epoch`: it is ending, as if it had
   // been away for too long. False, and nothing happens, if it goes on over
@@ -101,6 +101,8 @@ class SessionTable final : public HeldInodes {
 
   const std::unordered_map<SessionId, std::unique_ptr<Session>>& all() const { return sessions_; }
   std::size_t connected_count() const { return connected_; }
+  // Each session that a former process knew has come back or is gone.
+  bool all_back() const { return not_back_ == 0; }
   // Every connected session's way back.
   std::vector<std::shared_ptr<ReplySink>> sinks() const;
 

@@ -63,8 +63,8 @@ TEST_F(Requests, TheKernelAgreesToWhatIsAskedFor) {
   EXPECT_TRUE(agreed & FUSE_EXPORT_SUPPORT);
   EXPECT_FALSE(agreed & FUSE_WRITEBACK_CACHE);
   EXPECT_FALSE(agreed & FUSE_ASYNC_DIO);
-  EXPECT_FALSE(agreed & FUSE_POSIX_LOCKS);
-  EXPECT_FALSE(agreed & FUSE_FLOCK_LOCKS);
+  EXPECT_TRUE(agreed & FUSE_POSIX_LOCKS);
+  EXPECT_TRUE(agreed & FUSE_FLOCK_LOCKS);
 }
 
 // One thread is stuck in each read; there are more of them than threads to begin with.

@@ -14,7 +14,7 @@ namespace {
 constexpr int kFirstInternal = 64;
 constexpr int kLast = 74;
 
-bool is_code(int number) { return number <= 27 || number >= kFirstInternal; }
+bool is_code(int number) { return number <= 29 || number >= kFirstInternal; }
 
 TEST(Errc, HasANameOfItsOwnEach) {
   std::set<std::string_view> names;

@@ -93,6 +93,10 @@ CommitArgs some_commit() {
   return commit;
 }
 
+FileLock some_lock() {
+  return {LockFamily::posix, LockKind::exclusive, ~std::uint64_t{0} - 5, 100, kLockEndMax, 4321};
+}
+
 TEST(Convert, CarriesEveryOperationWithoutLoss) {
   const InodeId inode{42};
   const std::string name("na\xc3\xafve \n name");
@@ -129,6 +133,10 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       SetPolicyArgs{inode, std::nullopt, 0},
       GetPolicyArgs{inode},
       CloneArgs{inode, 1 << 20, InodeId{43}, 1 << 30, 77, -5, true},
+      SetLockArgs{inode, some_lock(), true, 7},
+      SetLockArgs{inode, {LockFamily::flock, LockKind::unlocked, 1, 0, kLockEndMax, 0}, false, 8},
+      GetLockArgs{inode, some_lock()},
+      CancelLockArgs{~std::uint64_t{0}},
   };
   std::set<std::size_t> seen;
   for (const MetaArgs& args : all) {
@@ -179,6 +187,8 @@ TEST(Convert, CarriesEveryResultWithoutLoss) {
       CommitResult{{attributes, some_attributes(8)}},
       PolicyResult{2, 1 << 20, 0, 1 << 20},
       CloneResult{attributes, 9},
+      LockResult{some_lock(), SessionId{9}},
+      LockResult{},
   };
   std::set<std::size_t> seen;
   for (const MetaResult& result : all) {
@@ -196,7 +206,7 @@ TEST(Convert, CarriesErrorsAndMakesUnknownCodesInternal) {
   EXPECT_EQ(back.error().code, Errc::not_empty);
   EXPECT_EQ(back.error().text, "why");
 
-  for (const std::uint32_t code : {0u, 28u, 63u, 74u, 1u << 31}) {
+  for (const std::uint32_t code : {0u, 30u, 63u, 74u, 1u << 31}) {
     v1::Error message;
     message.set_code(code);
     message.set_text("t");
@@ -277,6 +287,37 @@ TEST(Convert, RefusesClonesOfRangesThatCannotBe) {
   EXPECT_EQ(refusal_of(CloneArgs{InodeId{}, 0, inode, 0, 1}), Errc::bad_message);
 }
 
+Errc refusal_of_lock(FileLock lock) {
+  return refusal_of(SetLockArgs{InodeId{1}, lock, false, 1});
+}
+
+TEST(Convert, RefusesLocksThatNoKernelAsksFor) {
+  EXPECT_EQ(refusal_of_lock(some_lock()), Errc::ok);
+  FileLock lock = some_lock();
+  lock.start = lock.end;
+  EXPECT_EQ(refusal_of_lock(lock), Errc::bad_message);
+  lock = some_lock();
+  lock.end = kLockEndMax + 1;
+  EXPECT_EQ(refusal_of_lock(lock), Errc::bad_message);
+  lock = some_lock();
+  lock.family = LockFamily::flock;
+  EXPECT_EQ(refusal_of_lock(lock), Errc::bad_message) << "a part of a file";
+  lock = some_lock();
+  lock.kind = static_cast<LockKind>(9);
+  EXPECT_EQ(refusal_of_lock(lock), Errc::bad_message);
+  lock = some_lock();
+  lock.family = static_cast<LockFamily>(0);
+  EXPECT_EQ(refusal_of_lock(lock), Errc::bad_message);
+  EXPECT_EQ(refusal_of(SetLockArgs{InodeId{1}, some_lock(), false, 0}), Errc::bad_message);
+  EXPECT_EQ(refusal_of(CancelLockArgs{}), Errc::bad_message);
+  lock = some_lock();
+  lock.kind = LockKind::unlocked;
+  EXPECT_EQ(refusal_of(GetLockArgs{InodeId{1}, lock}), Errc::bad_message);
+  v1::HeldLock held;
+  to_proto(HeldLock{InodeId{1}, lock}, held);
+  EXPECT_FALSE(from_proto(held)) << "held and unlocked";
+}
+
 TEST(Convert, RefusesMoreExtentsThanACommitMayHave) {
   CommitArgs commit;
   commit.files = {some_file({})};
@@ -324,11 +365,15 @@ TEST(Convert, NeverCrashesOnRandomBytes) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(seed);
   std::mt19937 random(seed);
-  v1::Request valid;
-  to_proto(some_commit(), valid);
-  const std::string bytes = valid.SerializeAsString();
-  for (int round = 0; round < 20'000; ++round) {
-    std::string hostile = bytes;
+  std::vector<std::string> all;
+  for (const MetaArgs& args : {MetaArgs(some_commit()),
+                               MetaArgs(SetLockArgs{InodeId{1}, some_lock(), true, 7})}) {
+    v1::Request valid;
+    to_proto(args, valid);
+    all.push_back(valid.SerializeAsString());
+  }
+  for (int round = 0; round < 40'000; ++round) {
+    std::string hostile = all[round % all.size()];
     for (int flips = 0; flips < 4; ++flips)
       hostile[random() % hostile.size()] = static_cast<char>(random());
     v1::Request request;
@@ -338,6 +383,10 @@ TEST(Convert, NeverCrashesOnRandomBytes) {
     if (commit != nullptr) {
       for (const CommitFile& file : commit->files)
         for (const Extent& extent : file.extents) EXPECT_LE(extent.end(), kFileSizeMax);
+    }
+    const auto* set = args ? std::get_if<SetLockArgs>(&*args) : nullptr;
+    if (set != nullptr) {
+      EXPECT_LT(set->lock.start, set->lock.end);
     }
   }
 }
@@ -352,6 +401,7 @@ TEST(Convert, KnowsWhatChangesTheNamespace) {
   EXPECT_FALSE(is_mutation(ReleaseArgs{}));
   EXPECT_FALSE(is_mutation(ReportArgs{}));
   EXPECT_FALSE(is_mutation(AllocateArgs{}));
+  EXPECT_FALSE(is_mutation(SetLockArgs{}));
 }
 
 }  // namespace

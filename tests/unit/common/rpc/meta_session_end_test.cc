@@ -6,6 +6,8 @@
 namespace dfs {
 namespace {
 
+using namespace std::chrono_literals;
+
 TEST_F(MetaSessionTest, ACallThroughThatIsAnsweredInTimeHasNoLateAnswer) {
   start();
   LateTakes late;
@@ -99,6 +101,51 @@ TEST_F(MetaSessionTest, ALateAnswerIsAnErrorWhenTheServerForgotTheSession) {
   stop();
   start(address_);
   EXPECT_EQ(late.wait_for(1), std::vector<Errc>{Errc::session_lost});
+}
+
+TEST_F(MetaSessionTest, ACallThatNobodyWaitsForIsRepeatedUntilItIsAnswered) {
+  start();
+  LateTakes late;
+  MetaSession::Options options;
+  options.soft_timeout = 1ms;
+  const auto session = connect(options);
+  meta_.react([](const v1::Request&) { return Reaction::keep_silent; });
+  const SetLockArgs waits{InodeId{1}, FileLock{}, true, 5};
+  EXPECT_TRUE(session->call_later(waits, {}, late.taker()));
+  while (meta_.request_count() < 1) std::this_thread::yield();
+  stop();
+  EXPECT_EQ(session->call(read_, {}, nullptr).error().code, Errc::timed_out);
+  EXPECT_TRUE(late.answers().empty()) << "others' patience is none of its";
+  meta_.react(nullptr);
+  start(address_);
+  EXPECT_EQ(late.wait_for(1), std::vector<Errc>{Errc::ok});
+}
+
+TEST_F(MetaSessionTest, TheEndOfASessionAnswersACallThatNobodyWaitsFor) {
+  start();
+  LateTakes late;
+  auto session = connect();
+  meta_.react([](const v1::Request&) { return Reaction::keep_silent; });
+  EXPECT_TRUE(session->call_later(read_, {}, late.taker()));
+  session.reset();
+  EXPECT_EQ(late.answers(), std::vector<Errc>{Errc::session_lost});
+  EXPECT_FALSE(late.any_on(std::this_thread::get_id()));
+}
+
+TEST_F(MetaSessionTest, SaysItsLocksWhenItGoesOn) {
+  start();
+  FileLock lock;
+  lock.owner = 77;
+  MetaSession::Options options;
+  options.locks = [&] { return std::vector<HeldLock>{{InodeId{7}, lock}}; };
+  const auto session = connect(options);
+  stop();
+  start(address_);
+  EXPECT_TRUE(session->call(read_, {}, nullptr));
+  ASSERT_EQ(meta_.hellos().size(), 2u);
+  EXPECT_EQ(meta_.hellos()[0].locks_size(), 0);
+  ASSERT_EQ(meta_.hellos()[1].locks_size(), 1);
+  EXPECT_EQ(meta_.hellos()[1].locks(0).lock().owner(), 77u);
 }
 
 TEST_F(MetaSessionTest, SaysGoodbyeAfterEverythingThatWasPosted) {
