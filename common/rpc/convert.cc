@@ -73,6 +73,7 @@ void to_proto(const Attributes& attributes, v1::Attributes& message) {
   message.set_data_change(attributes.data_change);
   message.set_chunk_size(attributes.chunk_size);
   message.set_replicas(attributes.replicas);
+  message.set_xattrs(attributes.xattrs);
 }
 
 Result<Attributes> from_proto(const v1::Attributes& message) {
@@ -96,6 +97,7 @@ Result<Attributes> from_proto(const v1::Attributes& message) {
   if (message.chunk_size() > kChunkSizeMax) return bad("a chunk size is over the limit");
   attributes.chunk_size = message.chunk_size();
   attributes.replicas = TRY(convert::replicas(message.replicas()));
+  attributes.xattrs = message.xattrs();
   return attributes;
 }
 

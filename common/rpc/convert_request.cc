@@ -58,6 +58,7 @@ void put(const CreateArgs& op, v1::Request& to) {
   message.set_name(op.name);
   message.set_type(to_proto(op.type));
   message.set_mode(op.mode);
+  message.set_umask(op.umask);
   message.set_rdev(op.rdev);
   message.set_exclusive(op.exclusive);
   message.set_open(op.open);
@@ -107,6 +108,7 @@ void put(const SetXattrArgs& op, v1::Request& to) {
   message.set_value(op.value);
   message.set_create_only(op.create_only);
   message.set_replace_only(op.replace_only);
+  message.set_clear_set_gid(op.clear_set_gid);
 }
 void put(const GetXattrArgs& op, v1::Request& to) {
   v1::GetXattrRequest& message = *to.mutable_get_xattr();
@@ -273,6 +275,7 @@ Result<MetaArgs> taken(v1::CreateRequest&& message) {
   op.type = TRY(from_proto(message.type()));
   if (op.type == FileType::symlink) return bad("a symbolic link is made by symlink, not create");
   op.mode = TRY(convert::mode(message.mode()));
+  op.umask = TRY(convert::mode(message.umask()));
   op.rdev = message.rdev();
   op.exclusive = message.exclusive();
   op.open = message.open();
@@ -340,6 +343,7 @@ Result<MetaArgs> taken(v1::SetXattrRequest&& message) {
     return fail(Errc::too_big, "the value of an extended attribute is too long");
   op.create_only = message.create_only();
   op.replace_only = message.replace_only();
+  op.clear_set_gid = message.clear_set_gid();
   return op;
 }
 Result<MetaArgs> taken(v1::GetXattrRequest&& message) {

@@ -34,6 +34,7 @@ struct CreateArgs {
   bool exclusive = false;
   bool open = false;  // answered by OpenResult, else by EntryResult
   bool truncate = false;
+  std::uint32_t umask = 0;  // taken from `mode`, unless a default ACL decides
 };
 struct SymlinkArgs {
   InodeId parent;
@@ -108,6 +109,7 @@ struct SetXattrArgs {
   std::string value;
   bool create_only = false;
   bool replace_only = false;
+  bool clear_set_gid = false;
 };
 struct GetXattrArgs {
   InodeId inode;

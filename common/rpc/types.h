@@ -44,6 +44,7 @@ struct Attributes {
   std::uint64_t data_change = 0;  // grows with every change of contents or size
   std::uint32_t chunk_size = 0;   // regular files: where new data is cut
   std::uint32_t replicas = 0;     // regular files: copies their policy asks for; 0: not said
+  std::uint32_t xattrs = 0;       // extended attributes it has, ACLs among them
 };
 
 // [file_offset, end()) of a file lies at chunk_offset of a chunk.

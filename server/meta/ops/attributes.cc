@@ -1,7 +1,9 @@
 // get_attr and set_attr.
 #include "server/meta/ops/extent_map.h"
+#include "server/meta/ops/inode_acl.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/operations.h"
+#include "server/meta/ops/xattrs.h"
 
 namespace dfs::ops {
 namespace {
@@ -13,14 +15,15 @@ Result<void> check_size(const InodeRecord& record, std::uint64_t size) {
   return {};
 }
 
-void set_owner_and_mode(InodeRecord& record, const Caller& caller, const SetAttrArgs& args) {
+Result<void> set_owner_and_mode(Transaction& txn, const Caller& caller, const SetAttrArgs& args,
+                                InodeRecord& record) {
   const bool changes_owner = args.uid || args.gid;
   if (args.uid) record.uid = *args.uid;
   if (args.gid) record.gid = *args.gid;
-  if (args.mode)
-    record.mode = *args.mode & kModeBits;
-  else if (args.clear_set_id || (changes_owner && caller.uid != 0))
-    clear_set_id_bits(record);
+  if (changes_owner || args.size) TRY(drop_capability(txn, args.inode, record));
+  if (args.mode) return set_mode(txn, args.inode, record, *args.mode);
+  if (args.clear_set_id || (changes_owner && caller.uid != 0)) clear_set_id_bits(record);
+  return {};
 }
 
 }  // namespace
@@ -42,7 +45,7 @@ Result<AttributesResult> set_attr(Transaction& txn, const OperationContext& cont
     }
     record->mtime = context.now;
   }
-  set_owner_and_mode(*record, context.caller, args);
+  TRY(set_owner_and_mode(txn, context.caller, args, *record));
   if (args.atime_now) record->atime = context.now;
   if (args.mtime_now) record->mtime = context.now;
   if (args.atime) record->atime = *args.atime;

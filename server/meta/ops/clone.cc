@@ -4,6 +4,7 @@
 #include "server/meta/ops/extent_map.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/operations.h"
+#include "server/meta/ops/xattrs.h"
 
 namespace dfs::ops {
 namespace {
@@ -86,6 +87,7 @@ Result<CloneResult> clone(Transaction& txn, const OperationContext& context,
   ++target->data_change;
   ++target->change;
   if (args.clear_set_id) clear_set_id_bits(*target);
+  TRY(drop_capability(txn, args.inode, *target));
   written_at(*target, args.mtime);
   return CloneResult{attributes_of(args.inode, *target), from.to - from.from};
 }

@@ -5,6 +5,7 @@
 #include "server/meta/ops/extent_map.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/operations.h"
+#include "server/meta/ops/xattrs.h"
 
 namespace dfs::ops {
 namespace {
@@ -73,7 +74,10 @@ Result<void> commit_file(Transaction& txn, const OperationContext& context,
   for (const Extent& extent : file.extents)
     TRY(lay_extent(txn, file.inode, record, extent, references));
   record.size = std::max(record.size, file.size_at_least);
-  if (!file.extents.empty() || !file.holes.empty() || record.size != size) ++record.data_change;
+  if (!file.extents.empty() || !file.holes.empty() || record.size != size) {
+    ++record.data_change;
+    TRY(drop_capability(txn, file.inode, record));
+  }
 
   if (file.clear_set_id) clear_set_id_bits(record);
   if (file.mtime) {

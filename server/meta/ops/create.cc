@@ -1,6 +1,6 @@
 // create: regular files, directories, fifos, sockets, devices; and symlink.
 #include "server/meta/ops/directory.h"
-#include "server/meta/ops/extent_map.h"
+#include "server/meta/ops/inode_acl.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/names.h"
 #include "server/meta/ops/operations.h"
@@ -53,12 +53,14 @@ InodeRecord new_record(const OperationContext& context, InodeId parent,
   return record;
 }
 
-// Names `record` in `parent` and stores it.
+// Names `record` in `parent` and stores it with the lists it inherits.
 Result<EntryResult> add_inode(Transaction& txn, const OperationContext& context, InodeId parent,
-                              InodeRecord& directory, std::string_view name, InodeRecord record) {
+                              InodeRecord& directory, std::string_view name, InodeRecord record,
+                              Inherited inherited = {}) {
   TRY(check_room(context));
   const InodeName id = context.ids.next_inode();
   record.generation = id.generation;
+  TRY(put_inherited(txn, id.inode, record, std::move(inherited)));
   TRY(add_entry(txn, context, parent, directory, name, {id.inode, record.type}));
   EntryResult result{attributes_of(id.inode, record), attributes_of(parent, directory)};
   txn.put<tables::Inodes>(id.inode, std::move(record));
@@ -68,14 +70,16 @@ Result<EntryResult> add_inode(Transaction& txn, const OperationContext& context,
 
 Result<EntryResult> make(Transaction& txn, const OperationContext& context,
                          const CreateArgs& args, InodeRecord& directory) {
-  InodeRecord record = new_record(context, args.parent, directory, args.type, args.mode);
+  Inherited inherited = TRY(inherit(txn, args, directory));
+  InodeRecord record = new_record(context, args.parent, directory, args.type, inherited.mode);
   if (is_device(args.type)) record.rdev = args.rdev;
   if (args.type == FileType::regular) {
     const Policy policy = TRY(effective_policy(txn, context, args.parent));
     record.replicas = policy.replicas;
     record.chunk_size = policy.chunk_size;
   }
-  return add_inode(txn, context, args.parent, directory, args.name, std::move(record));
+  return add_inode(txn, context, args.parent, directory, args.name, std::move(record),
+                   std::move(inherited));
 }
 
 // The name is taken: answers with what has it, where that is allowed.

@@ -36,6 +36,7 @@ Attributes attributes_of(InodeId inode, const InodeRecord& record) {
   // not: create and set_policy write it there.
   attributes.chunk_size = record.is_regular() ? record.chunk_size : 0;
   attributes.replicas = record.is_regular() ? record.replicas : 0;
+  attributes.xattrs = record.xattrs;
   return attributes;
 }
 

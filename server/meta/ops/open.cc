@@ -5,6 +5,7 @@
 #include "server/meta/ops/extent_map.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/operations.h"
+#include "server/meta/ops/xattrs.h"
 
 namespace dfs::ops {
 namespace {
@@ -18,6 +19,7 @@ Result<void> truncate_to_nothing(Transaction& txn, const OperationContext& conte
     TRY(resize(txn, context, inode, *record, 0));
     ++record->data_change;
   }
+  TRY(drop_capability(txn, inode, *record));
   record->mtime = context.now;
   attributes_changed(*record, context.now);
   return {};

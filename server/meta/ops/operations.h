@@ -76,6 +76,8 @@ Result<AttributesResult> set_attr(Transaction& txn, const OperationContext& cont
 //   too_big  value over kXattrValueMax
 //   exists, no_data   create_only, replace_only
 //   no_space          over kXattrsMax attributes
+//   unsupported       a name under "system." that is none of a list
+// An access control list (inode_acl.h) also: invalid, unsupported, too_big, access.
 Result<AttributesResult> set_xattr(Transaction& txn, const OperationContext& context,
                                    const SetXattrArgs& args);
 //   no_data, range

@@ -1,6 +1,8 @@
 // Extended attributes: set, get, list, remove.
+#include "server/meta/ops/inode_acl.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/operations.h"
+#include "server/meta/ops/xattrs.h"
 
 namespace dfs::ops {
 namespace {
@@ -9,6 +11,8 @@ Result<void> check_xattr_name(std::string_view name) {
   if (name.empty() || name.size() > kXattrNameMax) return fail(Errc::range);
   if (name.find('\0') != std::string_view::npos)
     return fail(Errc::invalid, "an attribute's name contains NUL");
+  if (name.rfind("system.", 0) == 0 && !is_acl_name(name))
+    return fail(Errc::unsupported, "of the system's attributes only ACLs are kept");
   return {};
 }
 
@@ -19,15 +23,15 @@ Result<AttributesResult> set_xattr(Transaction& txn, const OperationContext& con
   TRY(check_xattr_name(args.name));
   if (args.value.size() > kXattrValueMax) return fail(Errc::too_big);
   InodeRecord* record = TRY(edit_inode(txn, context, args.inode));
-  const XattrRecord* present = TRY(txn.find<tables::Xattrs>({args.inode, args.name}));
+  const XattrRecord* present = TRY(find_xattr(txn, args.inode, *record, args.name));
   if (present != nullptr && args.create_only) return fail(Errc::exists);
   if (present == nullptr && args.replace_only) return fail(Errc::no_data);
-  if (present == nullptr) {
-    if (record->xattrs >= kXattrsMax) return fail(Errc::no_space);
-    ++record->xattrs;
-  }
   if (present == nullptr || args.value.size() > present->value.size()) TRY(check_room(context));
-  txn.put<tables::Xattrs>({args.inode, args.name}, {args.value});
+  if (is_acl_name(args.name)) {
+    TRY(set_acl(txn, args, *record));
+  } else {
+    TRY(put_xattr(txn, args.inode, *record, args.name, args.value));
+  }
   attributes_changed(*record, context.now);
   return AttributesResult{attributes_of(args.inode, *record)};
 }
@@ -36,9 +40,7 @@ Result<XattrResult> get_xattr(Transaction& txn, const OperationContext& context,
                               const GetXattrArgs& args) {
   TRY(check_xattr_name(args.name));
   const InodeRecord* record = TRY(find_inode(txn, context, args.inode));
-  // The kernel asks for security.capability before every write.
-  if (record->xattrs == 0) return fail(Errc::no_data);
-  const XattrRecord* xattr = TRY(txn.find<tables::Xattrs>({args.inode, args.name}));
+  const XattrRecord* xattr = TRY(find_xattr(txn, args.inode, *record, args.name));
   if (xattr == nullptr) return fail(Errc::no_data);
   return XattrResult{xattr->value, {}};
 }
@@ -59,10 +61,8 @@ Result<AttributesResult> remove_xattr(Transaction& txn, const OperationContext& 
                                       const RemoveXattrArgs& args) {
   TRY(check_xattr_name(args.name));
   InodeRecord* record = TRY(edit_inode(txn, context, args.inode));
-  const XattrRecord* present = TRY(txn.find<tables::Xattrs>({args.inode, args.name}));
-  if (present == nullptr) return fail(Errc::no_data);
-  txn.erase<tables::Xattrs>({args.inode, args.name});
-  --record->xattrs;
+  const bool erased = TRY(erase_xattr(txn, args.inode, *record, args.name));
+  if (!erased) return fail(Errc::no_data);
   attributes_changed(*record, context.now);
   return AttributesResult{attributes_of(args.inode, *record)};
 }

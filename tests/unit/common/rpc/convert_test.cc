@@ -32,6 +32,7 @@ Attributes some_attributes(std::uint64_t inode) {
   attributes.data_change = 13;
   attributes.chunk_size = kChunkSizeDefault;
   attributes.replicas = 14;
+  attributes.xattrs = 15;
   return attributes;
 }
 
@@ -105,7 +106,7 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       GetAttrArgs{inode},
       SetAttrArgs{inode, 0644, 1, 2, 3, -4, 5, 6, true, true, true},
       some_change(std::nullopt, std::nullopt),
-      CreateArgs{inode, name, FileType::regular, 0640, 0, true, true, true},
+      CreateArgs{inode, name, FileType::regular, 0640, 0, true, true, true, 022},
       CreateArgs{inode, name, FileType::block_device, 0600, 0x801},
       SymlinkArgs{inode, name, std::string(kSymlinkMax, 't')},
       ReadlinkArgs{inode},
@@ -115,7 +116,7 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       RenameArgs{inode, name, InodeId{2}, "b", false, true},
       ReadDirArgs{inode, 99, 10},
       StatFsArgs{},
-      SetXattrArgs{inode, "user.a/b", std::string("\0x", 2), true, false},
+      SetXattrArgs{inode, "user.a/b", std::string("\0x", 2), true, false, true},
       GetXattrArgs{inode, "user.a"},
       ListXattrArgs{inode},
       RemoveXattrArgs{inode, "user.a"},

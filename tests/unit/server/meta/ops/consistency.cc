@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+#include "server/meta/ops/inode_acl.h"
+
 namespace dfs {
 namespace {
 
@@ -149,7 +151,10 @@ class Check {
 
   void xattrs() {
     std::map<InodeId, std::uint32_t> counts;
-    for (const auto& row : all_rows<tables::Xattrs>(store_)) ++counts[row.key.inode];
+    for (const auto& row : all_rows<tables::Xattrs>(store_)) {
+      ++counts[row.key.inode];
+      if (ops::is_acl_name(row.key.name)) access_list(row.key, row.record);
+    }
     for (const auto& [id, record] : inodes_) {
       expect(record.xattrs == counts[id], "inode {} has {} xattrs, not {}", id.value(),
              record.xattrs, counts[id]);
@@ -157,6 +162,17 @@ class Check {
     }
     for (const auto& [id, count] : counts)
       expect(false, "{} xattrs belong to {}, which is gone", count, id.value());
+  }
+
+  void access_list(const NamedKey& key, const XattrRecord& record) {
+    const auto list = ops::Acl::parse(record.value);
+    expect(list.has_value(), "inode {} has a broken {}", key.inode.value(), key.name);
+    if (!list || key.name != ops::kAccessAclName) return;
+    const auto inode = inodes_.find(key.inode);
+    expect(inode != inodes_.end() && (inode->second.mode & 0777U) == list->mode_bits(),
+           "the access list of {} and its mode differ", key.inode.value());
+    expect(!list->is_minimal(), "the access list of {} says no more than its mode",
+           key.inode.value());
   }
 
   template <typename Table>
