@@ -6,17 +6,17 @@
 
 namespace dfs {
 
-Result<Attributes> Engine::get_attributes(InodeId inode, const CallContext& context) {
+std::optional<Attributes> Engine::known_attributes(InodeId inode) const {
   const SteadyTime now = clock_.now();
   const InodeStatePtr state = inodes_.find(inode);
-  if (state != nullptr) {
-    const std::lock_guard lock(state->mutex);
-    if (state->attributes_fresh_locked(now, config_.attribute_timeout)) {
-      return state->merged_locked();
-    }
-  } else if (const auto known = meta_cache_.find(inode, now)) {
-    return *known;
-  }
+  if (state == nullptr) return meta_cache_.find(inode, now);
+  const std::lock_guard lock(state->mutex);
+  if (!state->attributes_fresh_locked(now, config_.attribute_timeout)) return std::nullopt;
+  return state->merged_locked();
+}
+
+Result<Attributes> Engine::get_attributes(InodeId inode, const CallContext& context) {
+  if (const auto known = known_attributes(inode)) return *known;
   if (!context.may_wait) return fail(Errc::would_wait);
   const AttributesResult result = TRY(ask<AttributesResult>(GetAttrArgs{inode}, context));
   return learn(result.attributes);
@@ -67,24 +67,34 @@ void Engine::apply_size_locked(InodeState& state, std::uint64_t size, const Attr
 }
 
 Result<void> Engine::set_xattr(const SetXattrArgs& args, const CallContext& context) {
-  TRY(change<AttributesResult>(args, context));
+  const AttributesResult result = TRY(change<AttributesResult>(args, context));
+  static_cast<void>(learn(result.attributes));
   return {};
 }
 
+// Most inodes have none, and a kernel asks for each: for ACLs whenever somebody
+// else than the owner comes, for capabilities before it writes or runs a file.
 Result<std::string> Engine::get_xattr(InodeId inode, const std::string& name,
                                       const CallContext& context) {
+  const auto known = known_attributes(inode);
+  if (known && known->xattrs == 0) return fail(Errc::no_data);
+  if (!context.may_wait) return fail(Errc::would_wait);
   XattrResult result = TRY(ask<XattrResult>(GetXattrArgs{inode, name}, context));
   return std::move(result.value);
 }
 
 Result<std::vector<std::string>> Engine::list_xattr(InodeId inode, const CallContext& context) {
+  const auto known = known_attributes(inode);
+  if (known && known->xattrs == 0) return std::vector<std::string>{};
   XattrResult result = TRY(ask<XattrResult>(ListXattrArgs{inode}, context));
   return std::move(result.names);
 }
 
 Result<void> Engine::remove_xattr(InodeId inode, const std::string& name,
                                   const CallContext& context) {
-  TRY(change<AttributesResult>(RemoveXattrArgs{inode, name}, context));
+  const AttributesResult result =
+      TRY(change<AttributesResult>(RemoveXattrArgs{inode, name}, context));
+  static_cast<void>(learn(result.attributes));
   return {};
 }
 

@@ -106,6 +106,8 @@ class Engine final : public FileSystem {
   Attributes learn(const Attributes& fresh);
   void learn(const std::optional<Attributes>& fresh);
   void learn_removed(const Attributes& removed);
+  // What is known and may still be used, with what is dirty here.
+  std::optional<Attributes> known_attributes(InodeId inode) const;
   // A call whose result type is known; a change counts for fsync.
   template <typename R, typename Args>
   Result<R> ask(Args args, const CallContext& context);

@@ -38,9 +38,12 @@ class StoragePool;
 struct CallContext {
   Caller caller;
   Interrupt* interrupt = nullptr;
-  // If false, get_attributes() and flush() fail with `would_wait` and have done
-  // nothing when a server would have to be waited for. Other calls wait.
+  // If false, get_attributes(), get_xattr() and flush() fail with `would_wait` and
+  // have done nothing when a server would have to be waited for. Other calls wait.
   bool may_wait = true;
+  // Taken from the mode of what make_node() and create() make, unless the default
+  // ACL of the directory decides.
+  std::uint32_t umask = 0;
 };
 
 // What holds a file open. Released by FileSystem::close(), once.

@@ -19,6 +19,7 @@ Result<Attributes> Engine::make_node(InodeId parent, const std::string& name, Fi
   args.name = name;
   args.type = type;
   args.mode = mode;
+  args.umask = context.umask;
   args.rdev = rdev;
   args.exclusive = true;
   const EntryResult entry = TRY(change<EntryResult>(std::move(args), context));

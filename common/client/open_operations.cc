@@ -54,6 +54,7 @@ Result<Created> Engine::create(InodeId parent, const std::string& name, std::uin
   args.parent = parent;
   args.name = name;
   args.mode = mode;
+  args.umask = context.umask;
   args.exclusive = exclusive;
   args.open = true;
   const OpenResult answer = TRY(change<OpenResult>(std::move(args), context));

@@ -86,6 +86,9 @@ class FakeInodes {
     ++inode.attributes.data_change;
     inode.attributes.allocated = inode.extents.bytes();
   }
+  static void count_xattrs(FakeInode& inode) {
+    inode.attributes.xattrs = static_cast<std::uint32_t>(inode.xattrs.size());
+  }
 
   // It has lost a name; what it looks like after that.
   Attributes unlinked(FakeInode& inode) {

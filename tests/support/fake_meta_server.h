@@ -179,7 +179,7 @@ class FakeMetaServer {
       if (args.exclusive) return fail(Errc::exists, args.name);
       return open_inode(inodes_.at(there->second), args.truncate);
     }
-    FakeInode& inode = inodes_.add(args.parent, args.type, args.mode, args.rdev);
+    FakeInode& inode = inodes_.add(args.parent, args.type, args.mode & ~args.umask, args.rdev);
     parent->names[args.name] = inode.attributes.inode;
     inodes_.touch(*parent);
     if (!args.open) return EntryResult{inode.attributes, parent->attributes};
@@ -287,6 +287,7 @@ class FakeMetaServer {
   Result<MetaResult> act(const SetXattrArgs& args) {
     FakeInode* inode = TRY(inodes_.find(args.inode));
     inode->xattrs[args.name] = args.value;
+    inodes_.count_xattrs(*inode);
     inodes_.touch(*inode);
     return AttributesResult{inode->attributes};
   }
@@ -305,6 +306,7 @@ class FakeMetaServer {
   Result<MetaResult> act(const RemoveXattrArgs& args) {
     FakeInode* inode = TRY(inodes_.find(args.inode));
     if (inode->xattrs.erase(args.name) == 0) return fail(Errc::no_data);
+    inodes_.count_xattrs(*inode);
     inodes_.touch(*inode);
     return AttributesResult{inode->attributes};
   }

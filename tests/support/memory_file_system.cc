@@ -59,7 +59,7 @@ Result<Attributes> MemoryFileSystem::make_node(InodeId parent, const std::string
                                                FileType type, std::uint32_t mode,
                                                std::uint64_t rdev, const CallContext& context) {
   const std::lock_guard lock(mutex_);
-  MemoryNode* node = TRY(nodes_.add(parent, name, type, mode, context.caller));
+  MemoryNode* node = TRY(nodes_.add(parent, name, type, mode & ~context.umask, context.caller));
   node->attributes.rdev = rdev;
   return node->attributes;
 }
@@ -223,6 +223,7 @@ Result<void> MemoryFileSystem::set_xattr(const SetXattrArgs& args, const CallCon
   if (there && args.create_only) return fail(Errc::exists);
   if (!there && args.replace_only) return fail(Errc::no_data);
   node->xattrs[args.name] = args.value;
+  if (args.clear_set_gid) node->attributes.mode &= ~static_cast<std::uint32_t>(S_ISGID);
   node->touch(Change::attributes);
   return {};
 }
@@ -291,7 +292,8 @@ Result<Created> MemoryFileSystem::create(InodeId parent, const std::string& name
     if (options.truncate) node->resize(0);
     return Created{open_locked(*node), node->attributes, false};
   }
-  MemoryNode* node = TRY(nodes_.add(parent, name, FileType::regular, mode, context.caller));
+  MemoryNode* node = TRY(nodes_.add(parent, name, FileType::regular,
+                                     mode & ~context.umask, context.caller));
   return Created{open_locked(*node), node->attributes, true};
 }
 
