@@ -9,11 +9,19 @@ namespace {
 
 constexpr std::size_t kInitInBytesWithFlags = offsetof(fuse_init_in, flags2);
 
-std::uint64_t wanted_flags(const KernelFeatures& features) {
+// Lists need all of these: an inherited one overrides the umask, and with one
+// that its owner sets setgid may have to go.
+constexpr std::uint64_t kAccessControlLists =
+    FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT;
+
+std::uint64_t wanted_flags(const KernelFeatures& features, std::uint64_t offered) {
   std::uint64_t flags = 0;
   if (features.parallel_directory_operations) flags |= FUSE_PARALLEL_DIROPS;
   if (features.handle_kill_privileges) flags |= FUSE_HANDLE_KILLPRIV_V2;
-  return flags;
+  if (features.access_control_lists && (offered & kAccessControlLists) == kAccessControlLists) {
+    flags |= kAccessControlLists;
+  }
+  return flags & offered;
 }
 
 }  // namespace
@@ -47,7 +55,7 @@ std::optional<InitReplyEditor::Edited> InitReplyEditor::edit(std::span<const iov
   std::memcpy(&edited.body, reply[1].iov_base, sizeof edited.body);
 
   std::uint64_t flags = edited.body.flags | std::uint64_t{edited.body.flags2} << 32;
-  flags |= wanted_flags(wanted_) & offered_;
+  flags |= wanted_flags(wanted_, offered_);
   edited.body.flags = static_cast<std::uint32_t>(flags);
   edited.body.flags2 = (flags & FUSE_INIT_EXT) ? static_cast<std::uint32_t>(flags >> 32) : 0;
   agreed_ = edited.body.flags | std::uint64_t{edited.body.flags2} << 32;

@@ -138,6 +138,10 @@ const std::vector<Option>& known_options() {
            [](auto& o) { o.local_reads = true; }),
       flag("no_local_reads", "have it send everything",
            [](auto& o) { o.local_reads = false; }),
+      flag("acl", "access control lists are enforced; the default",
+           [](auto& o) { o.session.features.access_control_lists = true; }),
+      flag("noacl", "they are refused, and those that are there do not count: only modes do",
+           [](auto& o) { o.session.features.access_control_lists = false; }),
       flag("async_dio", "direct I/O in parallel, but signals cannot end it",
            [](auto& o) { o.session.features.asynchronous_direct_io = true; }),
       {"log_file", "FILE", "instead of stderr or /var/log/dfs-mount.log",
@@ -256,6 +260,7 @@ Result<void> apply_config_file(MountOptions& options, const std::filesystem::pat
   TRY(file.read("spin_us", spin_us, 0, 10'000));
   session.spin = std::chrono::microseconds(spin_us);
   TRY(file.read("threads", session.threads_max, 1, 1024));
+  TRY(file.read("acl", session.features.access_control_lists));
   session.threads_min = std::min(session.threads_min, session.threads_max);
 
   std::string log_level;

@@ -77,6 +77,7 @@ Request::Request(fuse_req_t handle, Operation operation, InodeId inode)
   context_.caller = {caller->uid, caller->gid};
   context_.interrupt = &interrupt_;
   context_.may_wait = WorkerPool::may_wait();
+  context_.umask = caller->umask;  // of requests that make something, else 0
   state_.in_flight.add(interrupt_);
   fuse_req_interrupt_func(
       handle, [](fuse_req_t, void* data) { static_cast<Interrupt*>(data)->interrupt(); },

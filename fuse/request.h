@@ -23,7 +23,7 @@ class Request {
   Request& operator=(const Request&) = delete;
 
   InodeId inode() const { return inode_; }
-  SessionState& state() { return state_; }
+  SessionState& state() const { return state_; }
   FileSystem& files() { return state_.files; }
   const CallContext& context() const { return context_; }
   // To be called after something was changed, before the reply.

@@ -18,22 +18,54 @@ Body body_of(BufferView request) {
   return body;
 }
 
+std::uint32_t opcode_of(BufferView request) {
+  fuse_in_header header{};
+  if (request.size() < sizeof header) return 0;
+  std::memcpy(&header, request.data(), sizeof header);
+  return header.opcode;
+}
+
+bool is_extended_setxattr(BufferView request, std::uint64_t agreed_flags) {
+  return (agreed_flags & FUSE_SETXATTR_EXT) != 0 && opcode_of(request) == FUSE_SETXATTR &&
+         request.size() >= sizeof(fuse_in_header) + sizeof(fuse_setxattr_in);
+}
+
 }  // namespace
 
-RequestHints hints_of(BufferView request) {
-  fuse_in_header header{};
-  if (request.size() < sizeof header) return {};
-  std::memcpy(&header, request.data(), sizeof header);
-  switch (header.opcode) {
+RequestHints hints_of(BufferView request, std::uint64_t agreed_flags) {
+  RequestHints hints;
+  switch (opcode_of(request)) {
     case FUSE_WRITE:
-      return {(body_of<fuse_write_in>(request).write_flags & FUSE_WRITE_KILL_SUIDGID) != 0};
+      hints.kill_set_id = body_of<fuse_write_in>(request).write_flags & FUSE_WRITE_KILL_SUIDGID;
+      break;
     case FUSE_OPEN:
-      return {(body_of<fuse_open_in>(request).open_flags & FUSE_OPEN_KILL_SUIDGID) != 0};
+      hints.kill_set_id = body_of<fuse_open_in>(request).open_flags & FUSE_OPEN_KILL_SUIDGID;
+      break;
     case FUSE_CREATE:
-      return {(body_of<fuse_create_in>(request).open_flags & FUSE_OPEN_KILL_SUIDGID) != 0};
+      hints.kill_set_id = body_of<fuse_create_in>(request).open_flags & FUSE_OPEN_KILL_SUIDGID;
+      break;
+    case FUSE_SETXATTR:
+      hints.kill_set_gid =
+          is_extended_setxattr(request, agreed_flags) &&
+          body_of<fuse_setxattr_in>(request).setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID;
+      break;
     default:
-      return {};
+      break;
   }
+  return hints;
+}
+
+MutableBuffer as_libfuse_reads(MutableBuffer request, std::uint64_t agreed_flags) {
+  if (!is_extended_setxattr(request, agreed_flags)) return request;
+  constexpr std::size_t kLeftOut = sizeof(fuse_setxattr_in) - FUSE_COMPAT_SETXATTR_IN_SIZE;
+  constexpr std::size_t kKept = sizeof(fuse_in_header) + FUSE_COMPAT_SETXATTR_IN_SIZE;
+  fuse_in_header header;
+  std::memcpy(&header, request.data(), sizeof header);
+  header.len -= kLeftOut;
+  std::memcpy(request.data(), &header, sizeof header);
+  // What follows may be long, so what is before moves.
+  std::memmove(request.data() + kLeftOut, request.data(), kKept);
+  return request.subspan(kLeftOut);
 }
 
 void set_current_hints(RequestHints hints) { current = hints; }

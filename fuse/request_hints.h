@@ -1,5 +1,7 @@
-// What a request says and libfuse 3.14 does not pass on.
+// What a request says and libfuse 3.14 does not pass on or does not understand.
 #pragma once
+
+#include <cstdint>
 
 #include "common/base/bytes.h"
 
@@ -9,9 +11,17 @@ struct RequestHints {
   // The caller may not keep set-id bits: a write or a truncating open of theirs
   // drops them (FUSE_HANDLE_KILLPRIV_V2).
   bool kill_set_id = false;
+  // FUSE_SETXATTR_EXT: the ACL to be set goes to a group that is not the
+  // caller's, and takes setgid with it.
+  bool kill_set_gid = false;
 };
 
-RequestHints hints_of(BufferView request);
+// `agreed_flags`: those of FUSE_INIT, which say how requests look.
+RequestHints hints_of(BufferView request, std::uint64_t agreed_flags);
+
+// The request as libfuse reads it, made so in place: with FUSE_SETXATTR_EXT the
+// kernel sends a longer form of FUSE_SETXATTR.
+MutableBuffer as_libfuse_reads(MutableBuffer request, std::uint64_t agreed_flags);
 
 // The hints of the request that this thread is serving.
 void set_current_hints(RequestHints hints);

@@ -110,7 +110,7 @@ class KernelSession final : public Session, private SessionState {
     facts.threads = workers_.threads();
     facts.busy = workers_.busy();
     const std::lock_guard lock(editor_mutex_);
-    facts.agreed_flags = editor_.agreed();
+    facts.agreed_flags = agreed_flags.load(std::memory_order_relaxed);
     facts.kernel_minor = editor_.kernel_minor();
     return facts;
   }
@@ -139,10 +139,12 @@ class KernelSession final : public Session, private SessionState {
       const std::lock_guard lock(editor_mutex_);
       editor_.saw_request(request);
     }
-    set_current_hints(hints_of(request));
+    const std::uint64_t agreed = agreed_flags.load(std::memory_order_relaxed);
+    set_current_hints(hints_of(request, agreed));
+    const MutableBuffer readable = as_libfuse_reads(request, agreed);
     fuse_buf buffer{};
-    buffer.size = request.size();
-    buffer.mem = request.data();
+    buffer.size = readable.size();
+    buffer.mem = readable.data();
     fuse_session_process_buf(session_.get(), &buffer);
   }
 
@@ -161,7 +163,10 @@ class KernelSession final : public Session, private SessionState {
   std::optional<InitReplyEditor::Edited> edit(std::span<const iovec> parts) {
     const std::lock_guard lock(editor_mutex_);
     auto edited = editor_.edit(parts);
-    if (editor_.done()) introduced_.store(true, std::memory_order_release);
+    if (editor_.done()) {
+      agreed_flags.store(editor_.agreed(), std::memory_order_relaxed);
+      introduced_.store(true, std::memory_order_release);
+    }
     return edited;
   }
 

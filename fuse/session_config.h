@@ -16,13 +16,17 @@ namespace dfs::fuse {
 inline constexpr std::size_t kRequestBytesMax = 1 * MiB;
 
 // Features that the kernel uses only when the answer to FUSE_INIT asks for
-// them. Each needs the kernel's offer too. libfuse 3.14 forgets the first two.
+// them. Each needs the kernel's offer too. libfuse 3.14 forgets the first two, and
+// a part of the third.
 struct KernelFeatures {
   // Lookups and listings of one directory run side by side.
   bool parallel_directory_operations = true;
   // Set-id bits are dropped by us, so the kernel does not ask for the
   // attribute security.capability before every write.
   bool handle_kill_privileges = true;
+  // The kernel enforces POSIX access control lists and leaves the umask to us;
+  // without this they are refused.
+  bool access_control_lists = true;
   // Direct I/O of one call goes out as several requests at once, and aio is
   // asynchronous. Not the default: the kernel then waits for the answers
   // without listening to signals, even to SIGKILL.

@@ -9,6 +9,7 @@
 #include "fuse/directory_handle.h"
 #include "fuse/handle_table.h"
 #include "fuse/in_flight.h"
+#include "fuse/kernel_abi.h"
 #include "fuse/operation.h"
 #include "fuse/session_config.h"
 #include "fuse/set_id.h"
@@ -37,6 +38,9 @@ struct SessionState {
   std::shared_ptr<LockWaits> lock_waits;  // shared with answers that come late
   OperationLog log;
   ModeChanges mode_changes;
+  // What FUSE_INIT agreed on; set before any other request comes, 0 until then.
+  std::atomic<std::uint64_t> agreed_flags{0};
+  bool has_access_control_lists() const { return (agreed_flags & FUSE_POSIX_ACL) != 0; }
   // Grows with every change made through this mount, after it was made and
   // before the program learns of it. A listing fetched before is not given out.
   std::atomic<std::uint64_t> changes{0};

@@ -25,8 +25,9 @@ Pace pace_of(std::uint32_t opcode) {
     case FUSE_RELEASE:
     case FUSE_RELEASEDIR:
       return Pace::never_waits;
-    case FUSE_GETATTR:  // known, more often than not
-    case FUSE_FLUSH:    // of a file that nothing was written to
+    case FUSE_GETATTR:   // known, more often than not
+    case FUSE_GETXATTR:  // not there, and known not to be
+    case FUSE_FLUSH:     // of a file that nothing was written to
       return Pace::mostly_at_once;
     default:
       return Pace::waits;

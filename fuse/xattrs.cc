@@ -2,15 +2,21 @@
 #include <sys/xattr.h>
 
 #include "fuse/operations.h"
+#include "fuse/request_hints.h"
 
 namespace dfs::fuse {
 namespace {
 
 constexpr std::string_view kKept[] = {"user.", "trusted.", "security."};
 
-// As local file systems answer. Of the names under "system." Linux knows ACLs:
-// nobody here would enforce one, so none can be set.
-Result<void> check_name(std::string_view name) {
+// Of the names under "system." Linux knows these.
+bool is_access_control_list(std::string_view name) {
+  return name == "system.posix_acl_access" || name == "system.posix_acl_default";
+}
+
+// As local file systems answer. A list that nobody enforced would be worse than none.
+Result<void> check_name(const Request& request, std::string_view name) {
+  if (is_access_control_list(name) && request.state().has_access_control_lists()) return {};
   for (const std::string_view kind : kKept) {
     if (!name.starts_with(kind)) continue;
     if (name.size() == kind.size()) return fail(Errc::invalid, "an attribute without a name");
@@ -20,7 +26,7 @@ Result<void> check_name(std::string_view name) {
 }
 
 Result<std::string> value_of(Request& request, InodeId inode, const char* name) {
-  TRY(check_name(name));
+  TRY(check_name(request, name));
   return request.files().get_xattr(inode, name, request.context());
 }
 
@@ -48,13 +54,14 @@ void reply_value(Request& request, const Result<std::string>& value, std::size_t
 void do_setxattr(fuse_req_t handle, fuse_ino_t inode, const char* name, const char* value,
                  std::size_t size, int flags) {
   Request request(handle, Operation::setxattr, InodeId{inode});
-  if (auto allowed = check_name(name); !allowed) return request.reply_error(allowed.error());
+  if (auto allowed = check_name(request, name); !allowed) return request.reply_error(allowed.error());
   SetXattrArgs args;
   args.inode = InodeId{inode};
   args.name = name;
   args.value.assign(value, size);
   args.create_only = (flags & XATTR_CREATE) != 0;
   args.replace_only = (flags & XATTR_REPLACE) != 0;
+  args.clear_set_gid = current_hints().kill_set_gid;
   const auto set = request.files().set_xattr(args, request.context());
   request.changed();
   request.reply(set);
@@ -72,7 +79,7 @@ void do_listxattr(fuse_req_t handle, fuse_ino_t inode, std::size_t size) {
 
 void do_removexattr(fuse_req_t handle, fuse_ino_t inode, const char* name) {
   Request request(handle, Operation::removexattr, InodeId{inode});
-  if (auto allowed = check_name(name); !allowed) return request.reply_error(allowed.error());
+  if (auto allowed = check_name(request, name); !allowed) return request.reply_error(allowed.error());
   const auto removed = request.files().remove_xattr(InodeId{inode}, name, request.context());
   request.changed();
   request.reply(removed);

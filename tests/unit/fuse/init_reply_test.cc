@@ -27,6 +27,8 @@ std::vector<std::byte> init_request(std::uint32_t flags, std::uint32_t flags2) {
   return bytes;
 }
 
+constexpr std::uint32_t kAccessControlLists = FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT;
+
 // What libfuse would send.
 struct Reply {
   fuse_out_header header{};
@@ -51,7 +53,8 @@ TEST(InitReplyEditor, AddsWhatIsWantedAndOffered) {
   ASSERT_TRUE(edited);
   EXPECT_EQ(edited->body.flags, static_cast<std::uint32_t>(FUSE_ASYNC_READ | FUSE_INIT_EXT |
                                                            FUSE_PARALLEL_DIROPS |
-                                                           FUSE_HANDLE_KILLPRIV_V2));
+                                                           FUSE_HANDLE_KILLPRIV_V2 |
+                                                           kAccessControlLists));
   EXPECT_TRUE(editor.done());
   EXPECT_EQ(editor.agreed(), edited->body.flags);
   EXPECT_EQ(editor.kernel_minor(), 45u);
@@ -67,13 +70,24 @@ TEST(InitReplyEditor, AsksForNothingThatWasNotOffered) {
   EXPECT_FALSE(edited->body.flags & FUSE_HANDLE_KILLPRIV_V2);
 }
 
+TEST(InitReplyEditor, AsksForAllThatAccessControlListsNeedOrNone) {
+  for (const std::uint32_t missing : {FUSE_POSIX_ACL, FUSE_DONT_MASK, FUSE_SETXATTR_EXT}) {
+    InitReplyEditor editor({});
+    editor.saw_request(init_request(kEverything & ~missing, kEverything));
+    Reply reply = reply_to(kUnique);
+    EXPECT_FALSE(editor.edit(reply.parts())->body.flags & kAccessControlLists) << missing;
+  }
+}
+
 TEST(InitReplyEditor, AsksForNothingThatIsNotWanted) {
   KernelFeatures wanted;
   wanted.parallel_directory_operations = false;
+  wanted.access_control_lists = false;
   InitReplyEditor editor(wanted);
   editor.saw_request(init_request(kEverything, kEverything));
   Reply reply = reply_to(kUnique);
-  EXPECT_FALSE(editor.edit(reply.parts())->body.flags & FUSE_PARALLEL_DIROPS);
+  EXPECT_FALSE(editor.edit(reply.parts())->body.flags &
+               (FUSE_PARALLEL_DIROPS | kAccessControlLists));
 }
 
 TEST(InitReplyEditor, LeavesOtherRepliesAlone) {

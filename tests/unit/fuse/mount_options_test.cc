@@ -52,6 +52,12 @@ TEST(MountOptions, SayWhetherFilesOfAServerHereAreRead) {
   EXPECT_TRUE(with("no_local_reads,local_reads").local_reads);
 }
 
+TEST(MountOptions, SayWhetherAccessControlListsCount) {
+  EXPECT_TRUE(MountOptions().session.features.access_control_lists);
+  EXPECT_FALSE(with("noacl").session.features.access_control_lists);
+  EXPECT_TRUE(with("noacl,acl").session.features.access_control_lists);
+}
+
 TEST(MountOptions, OfAHardMountWaitForEver) {
   EXPECT_EQ(MountOptions().client.soft_timeout, 0ms);
   EXPECT_EQ(with("soft").client.soft_timeout, 30s);

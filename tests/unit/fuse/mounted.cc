@@ -1,8 +1,10 @@
 #include "tests/unit/fuse/mounted.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -107,6 +109,18 @@ std::string random_bytes(std::size_t count, unsigned seed) {
     std::memcpy(bytes.data() + at, &next, std::min(sizeof next, count - at));
   }
   return bytes;
+}
+
+int as_ordinary_user(const std::function<int()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool changed =
+        ::setgroups(0, nullptr) == 0 && ::setgid(kSomebody) == 0 && ::setuid(kSomebody) == 0;
+    ::_exit(changed ? work() : 255);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WEXITSTATUS(status);
 }
 
 }  // namespace dfs::fuse

@@ -6,7 +6,9 @@
 
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,5 +54,11 @@ std::string read_text(const std::filesystem::path& file);
 struct stat status_of(const std::filesystem::path& file);
 int errno_of_stat(const std::filesystem::path& file);
 std::string random_bytes(std::size_t count, unsigned seed);
+inline int errno_of(int result) { return result == 0 ? 0 : errno; }
+
+// What `work` returns when it runs as an ordinary user, alone in a group of the
+// same number.
+inline constexpr uid_t kSomebody = 12345;
+int as_ordinary_user(const std::function<int()>& work);
 
 }  // namespace dfs::fuse

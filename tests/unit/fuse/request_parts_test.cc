@@ -29,14 +29,52 @@ std::vector<std::byte> request_with(std::uint32_t opcode, const Body& body) {
 
 TEST(RequestHints, SayWhetherAWriteDropsSetIdBits) {
   fuse_write_in write{};
-  EXPECT_FALSE(hints_of(request_with(FUSE_WRITE, write)).kill_set_id);
+  EXPECT_FALSE(hints_of(request_with(FUSE_WRITE, write), 0).kill_set_id);
   write.write_flags = FUSE_WRITE_KILL_SUIDGID;
-  EXPECT_TRUE(hints_of(request_with(FUSE_WRITE, write)).kill_set_id);
-  EXPECT_FALSE(hints_of(request_with(FUSE_READ, write)).kill_set_id);
+  EXPECT_TRUE(hints_of(request_with(FUSE_WRITE, write), 0).kill_set_id);
+  EXPECT_FALSE(hints_of(request_with(FUSE_READ, write), 0).kill_set_id);
   fuse_open_in open{};
   open.open_flags = FUSE_OPEN_KILL_SUIDGID;
-  EXPECT_TRUE(hints_of(request_with(FUSE_OPEN, open)).kill_set_id);
-  EXPECT_FALSE(hints_of({}).kill_set_id);
+  EXPECT_TRUE(hints_of(request_with(FUSE_OPEN, open), 0).kill_set_id);
+  EXPECT_FALSE(hints_of({}, 0).kill_set_id);
+}
+
+TEST(RequestHints, SayWhetherAListTakesSetGid) {
+  fuse_setxattr_in set{};
+  EXPECT_FALSE(hints_of(request_with(FUSE_SETXATTR, set), FUSE_SETXATTR_EXT).kill_set_gid);
+  set.setxattr_flags = FUSE_SETXATTR_ACL_KILL_SGID;
+  EXPECT_TRUE(hints_of(request_with(FUSE_SETXATTR, set), FUSE_SETXATTR_EXT).kill_set_gid);
+  EXPECT_FALSE(hints_of(request_with(FUSE_SETXATTR, set), 0).kill_set_gid)
+      << "the kernel sends a name there";
+}
+
+TEST(RequestHints, GiveLibfuseTheShortFormOfSetxattr) {
+  struct Request {
+    fuse_in_header header{};
+    fuse_setxattr_in body{};
+    char rest[12] = "name\0value";
+  };
+  Request request;
+  request.header.len = sizeof request;
+  request.header.opcode = FUSE_SETXATTR;
+  request.header.unique = 7;
+  request.body.size = 5;
+  request.body.flags = 2;
+  const auto bytes = [&request] {
+    return MutableBuffer(reinterpret_cast<std::byte*>(&request), sizeof request);
+  };
+  EXPECT_EQ(as_libfuse_reads(bytes(), 0).data(), bytes().data());
+  const MutableBuffer read = as_libfuse_reads(bytes(), FUSE_SETXATTR_EXT);
+  fuse_in_header header;
+  std::memcpy(&header, read.data(), sizeof header);
+  EXPECT_EQ(header.len, sizeof request - 8);
+  EXPECT_EQ(read.size(), sizeof request - 8);
+  EXPECT_EQ(header.unique, 7u);
+  std::uint32_t numbers[2];
+  std::memcpy(numbers, read.data() + sizeof header, sizeof numbers);
+  EXPECT_EQ(numbers[0], 5u);
+  EXPECT_EQ(numbers[1], 2u);
+  EXPECT_EQ(std::memcmp(read.data() + sizeof header + 8, "name\0value", 11), 0);
 }
 
 TEST(SetIdMemory, HoldsUntilAModeChangesOrTimePasses) {
