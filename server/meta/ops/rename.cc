@@ -104,19 +104,20 @@ Result<RemovedResult> exchange(Transaction& txn, const OperationContext& context
   return result;
 }
 
-// Takes the target's name away, as unlink and rmdir do.
-Result<std::optional<Attributes>> replace_target(Transaction& txn,
-                                                 const OperationContext& context,
-                                                 const RenameArgs& args, const Names& names,
-                                                 const Directories& directories) {
-  if (!names.target) return std::nullopt;
+// The target's name leads to the source, at the same place of the listing: it
+// has been there all the time, and whoever lists is to meet it once.
+Result<Attributes> replace_target(Transaction& txn, const OperationContext& context,
+                                  const RenameArgs& args, const Names& names,
+                                  const Directories& directories) {
   const InodeId inode = names.target->inode;
   InodeRecord* record = TRY(edit_inode(txn, context, inode));
   TRY(check_replaceable(names.source, *record));
-  remove_entry(txn, context, args.new_parent, *directories.to, args.new_name, *names.target);
+  TRY(redirect_entry(txn, context, args.new_parent, *directories.to, args.new_name, *names.target,
+                     {names.source.inode, names.source.type}));
+  remove_entry(txn, context, args.parent, *directories.from, args.name, names.source);
   record->nlink = record->is_directory() ? 0 : record->nlink - 1;
   attributes_changed(*record, context.now);
-  std::optional<Attributes> removed = attributes_of(inode, *record);
+  Attributes removed = attributes_of(inode, *record);
   TRY(name_lost(txn, context, inode, *record));
   return removed;
 }
@@ -125,9 +126,10 @@ Result<RemovedResult> move(Transaction& txn, const OperationContext& context,
                            const RenameArgs& args, const Names& names,
                            const Directories& directories) {
   const DirentRecord& source = names.source;
-  const std::optional<Attributes> removed =
-      TRY(replace_target(txn, context, args, names, directories));
-  if (args.parent == args.new_parent) {
+  std::optional<Attributes> removed;
+  if (names.target) {
+    removed = TRY(replace_target(txn, context, args, names, directories));
+  } else if (args.parent == args.new_parent) {
     rename_entry(txn, context, args.parent, *directories.from, args.name, args.new_name, source);
   } else {
     remove_entry(txn, context, args.parent, *directories.from, args.name, source);

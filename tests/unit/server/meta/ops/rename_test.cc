@@ -71,6 +71,15 @@ TEST_F(RenameTest, ReplacesWithinOneDirectory) {
   EXPECT_EQ(list(a_), (std::vector<std::string>{"g", "h"}));
 }
 
+TEST_F(RenameTest, ANameThatIsReplacedKeepsItsPlaceInTheListing) {
+  for (const char* name : {"1", "2", "3"}) file(a_, name);
+  file(b_, "from-elsewhere");
+  must<RemovedResult>(move(a_, "1", a_, "3"));
+  EXPECT_EQ(list(a_), (std::vector<std::string>{"2", "3"}));
+  must<RemovedResult>(move(b_, "from-elsewhere", a_, "2"));
+  EXPECT_EQ(list(a_), (std::vector<std::string>{"2", "3"}));
+}
+
 TEST_F(RenameTest, AReplacedFileThatIsHeldOrLinkedStays) {
   file(a_, "f");
   const InodeId g = file(a_, "g");
