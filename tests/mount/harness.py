@@ -307,12 +307,20 @@ def write_file(path, data, sync=False):
         os.close(descriptor)
 
 
+def error_name(number):
+    """Of several names of one number, which Python versions choose differently, the one of the manuals."""
+    for name in ("EAGAIN", "EDEADLK", "EOPNOTSUPP"):
+        if number == getattr(errno, name):
+            return name
+    return errno.errorcode.get(number, str(number))
+
+
 def error_of(call, *arguments):
     """The errno's name that a call fails with; "" if it succeeds."""
     try:
         call(*arguments)
     except OSError as problem:
-        return errno.errorcode.get(problem.errno, str(problem.errno))
+        return error_name(problem.errno)
     return ""
 
 

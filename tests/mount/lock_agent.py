@@ -5,7 +5,7 @@ Each line of stdin is a command, and each is answered by one line: "ok" (or
 what was asked for), or the errno's name. SIGUSR1 ends a wait with EINTR.
 
   posix|ofd|flock  ex|sh|un  START LENGTH  wait|try      (flock: START LENGTH are not used)
-  getlk START LENGTH            "free", or "KIND START LENGTH" of what is in the way
+  getlk posix|ofd START LENGTH  "free", or "KIND START LENGTH" of what is in the way
   read START LENGTH  |  write START TEXT  |  size
   add COUNT KIND                adds 1 to the number in the file so often, each time under a lock
   reopen                        closes a second descriptor of the file
@@ -17,6 +17,8 @@ import os
 import signal
 import struct
 import sys
+
+from harness import error_name
 
 FLOCK = struct.Struct("hhqqi4x")  # struct flock of x86-64
 TYPES = {"ex": fcntl.F_WRLCK, "sh": fcntl.F_RDLCK, "un": fcntl.F_UNLCK}
@@ -37,9 +39,10 @@ def lock(descriptor, family, kind, start, length, patience):
     fcntl.fcntl(descriptor, command, FLOCK.pack(TYPES[kind], os.SEEK_SET, int(start), int(length), 0))
 
 
-def in_the_way(descriptor, start, length):
+def in_the_way(descriptor, family, start, length):
     asked = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, int(start), int(length), 0)
-    kind, _, start, length, _ = FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    command = {"posix": fcntl.F_GETLK, "ofd": fcntl.F_OFD_GETLK}[family]
+    kind, _, start, length, _ = FLOCK.unpack(fcntl.fcntl(descriptor, command, asked))
     names = {number: name for name, number in TYPES.items()}
     return "free" if kind == fcntl.F_UNLCK else f"{names[kind]} {start} {length}"
 
@@ -81,7 +84,7 @@ def main():
         try:
             answer = obey(descriptor, path, line.split())
         except OSError as problem:
-            answer = errno.errorcode.get(problem.errno, str(problem.errno))
+            answer = error_name(problem.errno)
         print(answer, flush=True)
 
 

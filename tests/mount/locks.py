@@ -75,9 +75,9 @@ def locks_of_two_mounts_exclude_each_other(space):
             check_equal(here.ask(f"{family} ex 0 10 try"), "ok", f"{family}: the first lock")
             check_equal(there.ask(f"{family} sh 9 1 try"), "EAGAIN", f"{family}: a lock in its way")
             if family != "flock":
-                check_equal(there.ask("getlk 5 100"), "ex 0 10", f"{family}: what is in the way")
+                check_equal(there.ask(f"getlk {family} 5 100"), "ex 0 10", f"{family}: what is in the way")
                 check_equal(there.ask(f"{family} ex 10 0 try"), "ok", f"{family}: another range")
-                check_equal(here.ask("getlk 0 0"), "ex 10 0", f"{family}: to the end of the file")
+                check_equal(here.ask(f"getlk {family} 0 0"), "ex 10 0", f"{family}: to the end of the file")
             check_equal(here.ask(f"{family} sh 0 10 try"), "ok", f"{family}: a weaker lock")
             check_equal(there.ask(f"{family} sh 0 10 try"), "ok", f"{family}: two that share")
             check_equal(here.ask(f"{family} ex 0 10 try"), "EAGAIN", f"{family}: a stronger lock")
@@ -101,7 +101,7 @@ def a_lock_is_waited_for_and_passed_on_between_mounts(space):
             check_equal(here.ask(f"write 0 {family}"), "ok", "writing")
             check_equal(here.ask(f"{family} un 0 0 try"), "ok", f"{family}: unlocking")
             check_equal(there.answer(), "ok", f"{family}: the wait")
-            check_equal(there.ask("read 0 5"), family, f"{family}: what was written before")
+            check_equal(there.ask(f"read 0 {len(family)}"), family, f"{family}: what was written before")
             here.tell_to_wait(f"{family} sh 0 0 wait")
             check_equal(there.ask(f"{family} sh 0 0 try"), "ok", f"{family}: a weaker lock")
             check_equal(here.answer(), "ok", f"{family}: a reader beside a reader")
@@ -148,7 +148,7 @@ def a_killed_program_leaves_its_bytes_and_no_lock(space):
                 check_equal(holder.ask(f"write 0 {family}"), "ok", "writing")
                 holder.kill()
                 check_equal(there.answer(), "ok", f"{family}: the wait")
-                check_equal(there.ask("read 0 5"), family, f"{family}: the last words")
+                check_equal(there.ask(f"read 0 {len(family)}"), family, f"{family}: the last words")
                 check_equal(there.ask(f"{family} un 0 0 try"), "ok", f"{family}: unlocking")
 
 
@@ -169,7 +169,7 @@ def locks_outlive_a_kill_of_the_metadata_server(space):
 def a_killed_mount_loses_its_locks_after_a_while(space):
     os.environ["DFS_META_SESSION_TIMEOUT_MS"] = "5000"
     with two_mounts(space) as (cluster, here, there):
-        for family in FAMILIES:
+        for family in ("posix", "flock"):  # a process is in the way of its own OFD lock
             check_equal(here.ask(f"{family} ex 0 0 try"), "ok", f"{family}: the first lock")
         there.tell_to_wait("posix ex 0 0 wait")
         cluster.kill("mount1")
