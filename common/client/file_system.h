@@ -137,6 +137,7 @@ class FileSystem {
   virtual Result<StatFsResult> stat_fs(const CallContext& context) = 0;
 
   // --- contents ---
+  //   stale  the inode has no name, and nobody here has it open
   virtual Result<Opened> open(InodeId inode, const OpenOptions& options,
                               const CallContext& context) = 0;
   virtual Result<Created> create(InodeId parent, const std::string& name, std::uint32_t mode,

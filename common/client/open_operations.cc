@@ -22,9 +22,17 @@ Result<Opened> Engine::open(InodeId inode, const OpenOptions& options, const Cal
   const OpenResult answer = TRY(ask<OpenResult>(OpenArgs{inode, false}, context));
   const InodeStatePtr state = inodes_.find_or_make(inode);
   Opened opened;
+  bool is_removed = false;
   {
     const std::lock_guard lock(state->mutex);
-    opened = opened_locked(state, options, answer);
+    is_removed = answer.attributes.nlink == 0 && state->opens == 0;
+    if (!is_removed) opened = opened_locked(state, options, answer);
+  }
+  // Somebody removed it, or put another file in its place, and the name that led
+  // here is out of date: the kernel looks it up again.
+  if (is_removed) {
+    meta_.post(ReleaseArgs{inode, 1});
+    return fail(Errc::stale, "the file has been removed");
   }
   if (options.truncate) TRY(truncate_opened(opened.file, opened.attributes, context));
   return opened;

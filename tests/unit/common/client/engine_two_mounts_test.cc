@@ -80,6 +80,19 @@ TEST_F(EngineTwoMountsTest, ReadOnWhenAFileIsRewrittenUnderThem) {
   there_.fs->close(reading.file);
 }
 
+TEST_F(EngineTwoMountsTest, DoNotOpenWhatTheyFindRemoved) {
+  here_.fs->close(here_.create("a"));
+  const Opened held = there_.open("a");
+  ASSERT_TRUE(here_.fs->unlink(kRootInode, "a", {}));
+  const Result<Opened> opened = here_.fs->open(held.attributes.inode, {}, {});
+  ASSERT_FALSE(opened) << "by a name that is out of date";
+  EXPECT_EQ(opened.error().code, Errc::stale);
+  const Result<Opened> again = there_.fs->open(held.attributes.inode, {}, {});
+  ASSERT_TRUE(again) << "as /proc/self/fd does";
+  there_.fs->close(again->file);
+  there_.fs->close(held.file);
+}
+
 TEST_F(EngineTwoMountsTest, ShowWhatTheOtherOneTruncated) {
   here_.fs->close(here_.create("a"));
   rewrite(here_, "a", 0, "long enough");
