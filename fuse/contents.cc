@@ -25,6 +25,13 @@ OpenOptions to_options(int flags) {
   return options;
 }
 
+// O_NOATIME, also when fcntl(2) has set it.
+CallContext reading(const Request& request, int flags) {
+  CallContext context = request.context();
+  context.keeps_access_time = (flags & O_NOATIME) != 0;
+  return context;
+}
+
 // Nothing was written through it, and there is no lock that closing it ends: the
 // kernel need not tell.
 bool needs_no_flush(const OpenOptions& options, const Opened& opened) {
@@ -63,11 +70,12 @@ Result<void> write_all(Request& request, InodeId inode, FileHandle& file, std::u
   return request.files().write(*file.file, offset, data, request.context());
 }
 
-Result<Opened> open_file(Request& request, InodeId inode, const OpenOptions& options) {
+Result<Opened> open_file(Request& request, InodeId inode, int flags) {
+  const OpenOptions options = to_options(flags);
   if (options.truncate && current_hints().kill_set_id) {
     TRY(drop_set_id(request, inode, nullptr));
   }
-  return request.files().open(inode, options, request.context());
+  return request.files().open(inode, options, reading(request, flags));
 }
 
 std::uint64_t keep(Request& request, OpenFilePtr file, int flags) {
@@ -112,11 +120,13 @@ void do_open(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Request request(handle, Operation::open, InodeId{inode});
   SessionState& state = request.state();
   const OpenOptions options = to_options(info->flags);
-  Result<Opened> opened = open_file(request, InodeId{inode}, options);
+  Result<Opened> opened = open_file(request, InodeId{inode}, info->flags);
   if (options.truncate) request.changed();
   if (!opened) return request.reply_error(opened.error());
   info->keep_cache = opened->keep_cache;
   info->noflush = needs_no_flush(options, *opened);
+  // The kernel knows of an access only where it has asked for bytes.
+  if (opened->access_time_moved) state.forget_attributes(InodeId{inode});
   info->fh = keep(request, std::move(opened->file), info->flags);
   if (!request.reply_open(*info)) close_file(state, info->fh);
 }
@@ -141,7 +151,8 @@ void do_read(fuse_req_t handle, fuse_ino_t inode, std::size_t size, off_t offset
   const MutableBuffer into = WorkerPool::payload();
   const auto bytes =
       request.files().read(*file_of(*info).file, static_cast<std::uint64_t>(offset),
-                           into.first(std::min(size, into.size())), request.context());
+                           into.first(std::min(size, into.size())),
+                           reading(request, info->flags));
   if (!bytes) return request.reply_error(bytes.error());
   request.reply_bytes(into.first(*bytes));
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "fuse/operations.h"
@@ -78,8 +79,10 @@ Result<DirectoryPage> page_after(Request& request, DirectoryHandle& directory,
   page.after = cookie;
   page.changes = state.changes.load(std::memory_order_acquire);
   page.fetched = state.clock.now();
-  page.listing = TRY(request.files().read_directory(directory.inode(), cookie, entries_max,
-                                                    request.context()));
+  CallContext context = request.context();
+  context.keeps_access_time = directory.keeps_access_time();
+  page.listing =
+      TRY(request.files().read_directory(directory.inode(), cookie, entries_max, context));
   return page;
 }
 
@@ -124,7 +127,9 @@ void list(Request& request, fuse_file_info* info, Style style, std::size_t size,
 void do_opendir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Request request(handle, Operation::opendir, InodeId{inode});
   SessionState& state = request.state();
-  info->fh = state.open_directories.add(std::make_unique<DirectoryHandle>(InodeId{inode}));
+  const bool keeps_access_time = (info->flags & O_NOATIME) != 0;
+  info->fh = state.open_directories.add(
+      std::make_unique<DirectoryHandle>(InodeId{inode}, keeps_access_time));
   if (!request.reply_open(*info)) state.open_directories.take(info->fh);
 }
 

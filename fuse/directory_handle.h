@@ -38,9 +38,12 @@ struct DirectoryPage {
 
 class DirectoryHandle {
  public:
-  explicit DirectoryHandle(InodeId inode) : inode_(inode) {}
+  // With `keeps_access_time` listing it is no access.
+  DirectoryHandle(InodeId inode, bool keeps_access_time)
+      : inode_(inode), keeps_access_time_(keeps_access_time) {}
 
   InodeId inode() const { return inode_; }
+  bool keeps_access_time() const { return keeps_access_time_; }
 
   // The page kept, if a listing that goes on after `cookie` continues in it.
   std::optional<DirectoryPage> take_page(std::uint64_t cookie) {
@@ -55,6 +58,7 @@ class DirectoryHandle {
 
  private:
   const InodeId inode_;
+  const bool keeps_access_time_;
   Guarded<std::optional<DirectoryPage>> page_;
 };
 

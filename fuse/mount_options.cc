@@ -142,6 +142,11 @@ const std::vector<Option>& known_options() {
            [](auto& o) { o.session.features.access_control_lists = true; }),
       flag("noacl", "they are refused, and those that are there do not count: only modes do",
            [](auto& o) { o.session.features.access_control_lists = false; }),
+      flag("relatime",
+           "reading moves access times that are older than the change or a day; the default",
+           [](auto& o) { o.flags &= ~MS_NOATIME; }),
+      flag("noatime", "it moves none", [](auto& o) { o.flags |= MS_NOATIME; }),
+      flag("nodiratime", "it moves none of directories", [](auto& o) { o.flags |= MS_NODIRATIME; }),
       flag("async_dio", "direct I/O in parallel, but signals cannot end it",
            [](auto& o) { o.session.features.asynchronous_direct_io = true; }),
       {"log_file", "FILE", "instead of stderr or /var/log/dfs-mount.log",
@@ -169,9 +174,8 @@ constexpr std::array kStandardFlags = {
     StandardFlag{"nodev", MS_NODEV, 0},             StandardFlag{"dev", 0, MS_NODEV},
     StandardFlag{"noexec", MS_NOEXEC, 0},           StandardFlag{"exec", 0, MS_NOEXEC},
     StandardFlag{"sync", MS_SYNCHRONOUS, 0},        StandardFlag{"async", 0, MS_SYNCHRONOUS},
-    StandardFlag{"dirsync", MS_DIRSYNC, 0},         StandardFlag{"noatime", 0, 0},
-    StandardFlag{"nodiratime", 0, 0},               StandardFlag{"relatime", 0, 0},
-    StandardFlag{"defaults", 0, 0},
+    StandardFlag{"dirsync", MS_DIRSYNC, 0},         StandardFlag{"atime", 0, MS_NOATIME},
+    StandardFlag{"diratime", 0, MS_NODIRATIME},     StandardFlag{"defaults", 0, 0},
 };
 
 // For mount(8) and systemd, not for us.
@@ -198,7 +202,7 @@ Result<void> apply_known(const Option& known, MountOptions& options, std::string
 
 }  // namespace
 
-MountOptions::MountOptions() : flags(MS_NOATIME), allow_other(::geteuid() == 0) {}
+MountOptions::MountOptions() : flags(0), allow_other(::geteuid() == 0) {}
 
 Result<void> apply_option(MountOptions& options, std::string_view option) {
   const std::size_t equals = option.find('=');
@@ -213,6 +217,11 @@ Result<void> apply_option(MountOptions& options, std::string_view option) {
     if (standard.name != option) continue;
     options.flags = (options.flags | standard.set) & ~standard.clear;
     return {};
+  }
+  if (option == "strictatime") {
+    return fail(Errc::invalid,
+                "there is no strictatime here: reads that the kernel answers from its pages are "
+                "not seen; relatime is the default");
   }
   if (options.sloppy || is_for_others(name)) return {};
   return fail(Errc::invalid, fmt::format("there is no option {}", name));
@@ -239,6 +248,9 @@ Result<void> apply_config_file(MountOptions& options, const std::filesystem::pat
   bool read_only = (options.flags & MS_RDONLY) != 0;
   TRY(file.read("read_only", read_only));
   options.flags = read_only ? options.flags | MS_RDONLY : options.flags & ~MS_RDONLY;
+  bool no_access_times = (options.flags & MS_NOATIME) != 0;
+  TRY(file.read("noatime", no_access_times));
+  options.flags = no_access_times ? options.flags | MS_NOATIME : options.flags & ~MS_NOATIME;
   TRY(file.read("allow_other", options.allow_other));
   TRY(file.read("cluster", options.cluster));
   TRY(file.read("soft_timeout_ms", client.soft_timeout, milliseconds{0}, kTimeoutMax));
@@ -271,6 +283,13 @@ Result<void> apply_config_file(MountOptions& options, const std::filesystem::pat
   TRY(file.read("log_file", options.log.file));
   TRY(file.read("metrics", options.metrics_address));
   return file.finish();
+}
+
+ClientConfig client_config(const MountOptions& options) {
+  ClientConfig config = options.client;
+  config.access_times = (options.flags & (MS_NOATIME | MS_RDONLY)) == 0;
+  config.directory_access_times = (options.flags & MS_NODIRATIME) == 0;
+  return config;
 }
 
 Result<void> validate(const MountOptions& options) {

@@ -51,6 +51,9 @@ Result<void> apply_option_list(MountOptions& options, std::string_view list);
 // A TOML file; DFS_MOUNT_* variables win over it.
 Result<void> apply_config_file(MountOptions& options, const std::filesystem::path& file);
 
+// What the engine is told: `client`, and what follows from the flags.
+ClientConfig client_config(const MountOptions& options);
+
 // Ranges, and what does not go together.
 Result<void> validate(const MountOptions& options);
 

@@ -93,7 +93,8 @@ Result<UniqueFd> mount_by_system_call(const MountPoint::Options& options) {
 
 Result<UniqueFd> mount_by_helper(const MountPoint::Options& options) {
   const std::string text =
-      fmt::format("fsname={},subtype=dfs,noatime,{}{}", escape_commas(options.source),
+      fmt::format("fsname={},subtype=dfs,{}{}{}", escape_commas(options.source),
+                  options.flags & MS_NOATIME ? "noatime," : "",
                   options.flags & MS_RDONLY ? "ro," : "", kernel_options(options));
   Result<UniqueFd> device = fusermount(options.directory, text);
   if (device) return device;

@@ -77,7 +77,7 @@ Result<void> MountService::connect(const MountOptions& options) {
   MetaSession& meta = *meta_;
   storage_ = GrpcStoragePool::create(
       std::move(storage), [&meta] { return meta.group_table(); }, clock);
-  files_ = TRY(FileSystem::create(options.client, meta, *storage_, clock));
+  files_ = TRY(FileSystem::create(client_config(options), meta, *storage_, clock));
 
   engine_for_hooks_->with([&](FileSystem*& engine) { engine = files_.get(); });
   const EngineForHooks hooks = engine_for_hooks_;

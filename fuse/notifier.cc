@@ -49,6 +49,7 @@ Notifier::~Notifier() {
 }
 
 bool Notifier::invalidate_inode(InodeId inode) { return submit(Inode{inode, {}}); }
+bool Notifier::invalidate_attributes(InodeId inode) { return submit(Inode{inode, {}, false}); }
 void Notifier::invalidate_inode_then(InodeId inode, std::function<void()> then) {
   {
     const std::lock_guard lock(mutex_);
@@ -99,7 +100,8 @@ void Notifier::send(const Notification& notification) {
                  [&](const Inode& what) {
                    fuse_notify_inval_inode_out body{};
                    body.ino = what.inode.value();
-                   std::array<iovec, 2> parts{iovec{}, part_of(body)};  // off 0, len 0: all
+                   body.off = what.bytes ? 0 : -1;  // len 0: all from there; before 0: none
+                   std::array<iovec, 2> parts{iovec{}, part_of(body)};
                    send_parts(device_, FUSE_NOTIFY_INVAL_INODE, parts);
                    if (what.then) what.then();
                  },

@@ -34,7 +34,9 @@ class Notifier {
 
   // Attributes and all cached bytes of the file.
   [[nodiscard]] bool invalidate_inode(InodeId inode);
-  // The same, and calls `then` from the notifier's thread, unless it ends
+  // Attributes alone.
+  [[nodiscard]] bool invalidate_attributes(InodeId inode);
+  // As invalidate_inode(), and calls `then` from the notifier's thread, unless it ends
   // before. Never refused: whoever waits for `then` is bounded himself.
   void invalidate_inode_then(InodeId inode, std::function<void()> then);
   // One name, also if it was known to be absent.
@@ -50,6 +52,7 @@ class Notifier {
   struct Inode {
     InodeId inode;
     std::function<void()> then;
+    bool bytes = true;
   };
   struct Name {
     InodeId parent;

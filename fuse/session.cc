@@ -54,6 +54,10 @@ class KernelSession final : public Session, private SessionState {
                 .keep_awake = config.keep_awake,
             },
             device_, [this](MutableBuffer request) { serve(request); }) {
+    forget_attributes = [this](InodeId inode) {
+      // Where too much is to be forgotten already, they are when they are old.
+      static_cast<void>(notifier_.invalidate_attributes(inode));
+    };
     lock_waits = std::make_shared<LockWaits>(notifier_);
   }
 

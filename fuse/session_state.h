@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include "common/base/clock.h"
@@ -36,6 +37,7 @@ struct SessionState {
   HandleTable<DirectoryHandle> open_directories;
   InFlight in_flight;
   std::shared_ptr<LockWaits> lock_waits;  // shared with answers that come late
+  std::function<void(InodeId)> forget_attributes;  // has the kernel ask for them again, soon
   OperationLog log;
   ModeChanges mode_changes;
   // What FUSE_INIT agreed on; set before any other request comes, 0 until then.

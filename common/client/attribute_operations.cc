@@ -9,10 +9,16 @@ namespace dfs {
 std::optional<Attributes> Engine::known_attributes(InodeId inode) const {
   const SteadyTime now = clock_.now();
   const InodeStatePtr state = inodes_.find(inode);
-  if (state == nullptr) return meta_cache_.find(inode, now);
-  const std::lock_guard lock(state->mutex);
-  if (!state->attributes_fresh_locked(now, config_.attribute_timeout)) return std::nullopt;
-  return state->merged_locked();
+  std::optional<Attributes> known;
+  if (state == nullptr) {
+    known = meta_cache_.find(inode, now);
+  } else {
+    const std::lock_guard lock(state->mutex);
+    if (state->attributes_fresh_locked(now, config_.attribute_timeout))
+      known = state->merged_locked();
+  }
+  if (known) access_times_->show(*known);
+  return known;
 }
 
 Result<Attributes> Engine::get_attributes(InodeId inode, const CallContext& context) {
@@ -26,6 +32,7 @@ Result<Attributes> Engine::get_attributes(InodeId inode, const CallContext& cont
 // over before, and none starts until the answer is there. So an older commit
 // neither grows the file again nor puts an older mtime over the new one.
 Result<Attributes> Engine::set_attributes(const SetAttrArgs& args, const CallContext& context) {
+  if (args.atime || args.atime_now) access_times_->forget(args.inode);
   const InodeStatePtr state = inodes_.find(args.inode);
   bool buffered = false;
   if (state != nullptr) {
@@ -50,8 +57,13 @@ Result<Attributes> Engine::set_attributes(const SetAttrArgs& args, const CallCon
     if (args.mode || args.uid || args.gid) target.clear_set_id = false;
   };
   TRY(change_exclusively(state, args, context, apply));
-  const std::lock_guard lock(state->mutex);
-  return state->merged_locked();
+  Attributes result;
+  {
+    const std::lock_guard lock(state->mutex);
+    result = state->merged_locked();
+  }
+  access_times_->show(result);
+  return result;
 }
 
 void Engine::apply_size_locked(InodeState& state, std::uint64_t size, const Attributes& after,

@@ -26,6 +26,11 @@ struct ClientConfig {
   std::chrono::milliseconds attribute_timeout{1000};
   // Inodes kept with their attributes and extents when nobody has them open.
   std::size_t inodes_max = 200'000;
+  // Reading moves access times, as with relatime; of directories too.
+  bool access_times = false;
+  bool directory_access_times = true;
+  // How long they wait for others to be sent with them. A crash takes as much.
+  std::chrono::milliseconds access_time_interval{1000};
   // How long statfs waits for a metadata server that has answered it before;
   // then it tells that again. umount(8) asks, and needs no server for the rest.
   std::chrono::milliseconds stat_fs_timeout{1000};

@@ -24,7 +24,9 @@ Result<void> await_change(std::unique_lock<std::mutex>& lock, InodeState& state,
 
 Result<std::size_t> Engine::read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
                                  const CallContext& context) {
-  return files_.read(file, offset, into, context.interrupt);
+  const auto bytes = files_.read(file, offset, into, context.interrupt);
+  if (bytes) accessed(*file.state(), context);
+  return bytes;
 }
 
 Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data,

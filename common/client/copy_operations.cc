@@ -58,6 +58,7 @@ Result<std::uint64_t> Engine::copy_range(OpenFile& from, OpenFile& to, const Cop
   };
   TRY(change_exclusively(to.state(), args, context, apply));
   if (!*copied) return fail(Errc::bad_message, "a clone was answered by something else");
+  accessed(*from.state(), context);
   return **copied;
 }
 

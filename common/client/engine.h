@@ -8,6 +8,7 @@
 //   range_operations.cc      allocate, seek, extents
 //   copy_operations.cc       copy_range
 //   lock_operations.cc       locks
+//   access_time_operations.cc  access times
 //
 // Threads: any.
 #pragma once
@@ -15,6 +16,8 @@
 #include <optional>
 
 #include "common/base/guarded.h"
+#include "common/client/access_time_sender.h"
+#include "common/client/access_times.h"
 #include "common/client/block_cache.h"
 #include "common/client/chunk_reader.h"
 #include "common/client/file_reader.h"
@@ -108,6 +111,14 @@ class Engine final : public FileSystem {
   void learn_removed(const Attributes& removed);
   // What is known and may still be used, with what is dirty here.
   std::optional<Attributes> known_attributes(InodeId inode) const;
+  // access_time_operations.cc
+  // It was read by somebody who saw these attributes. True if that moved the
+  // access time, in `attributes` too.
+  bool accessed(Attributes& attributes, const CallContext& context);
+  void accessed(InodeState& state, const CallContext& context);
+  // The same where the attributes are in no answer: if any are known, however old.
+  void accessed(InodeId inode, const CallContext& context);
+  void move_access_times(const std::vector<AccessTime>& times);
   // A call whose result type is known; a change counts for fsync.
   template <typename R, typename Args>
   Result<R> ask(Args args, const CallContext& context);
@@ -162,6 +173,8 @@ class Engine final : public FileSystem {
   LateCalls late_;
   Guarded<std::optional<StatFsResult>> space_;  // as told last
   LockReleases releases_;
+  const std::shared_ptr<AccessTimes> access_times_;
+  AccessTimeSender access_time_sender_;
 };
 
 template <typename R, typename Args>

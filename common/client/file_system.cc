@@ -33,18 +33,24 @@ Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storag
       cache_(config_.read_cache_bytes),
       chunks_({meta_, storage, health_, cache_, clock_, config_}),
       files_({meta_, chunks_, clock_, config_}),
-      write_back_({meta_, storage, health_, clock_, config_, buffer_, meta_sync_}) {}
+      write_back_({meta_, storage, health_, clock_, config_, buffer_, meta_sync_}),
+      access_times_(std::make_shared<AccessTimes>()),
+      access_time_sender_(access_times_, meta_, clock_,
+                          {.interval = config_.access_time_interval,
+                           .settled = [this](const auto& times) { move_access_times(times); }}) {}
 
 Attributes Engine::learn(const Attributes& fresh) {
   const SteadyTime now = clock_.now();
-  const InodeStatePtr state = inodes_.find(fresh.inode);
-  if (state == nullptr) {
+  Attributes result = fresh;
+  if (const InodeStatePtr state = inodes_.find(fresh.inode)) {
+    const std::lock_guard lock(state->mutex);
+    state->learn_locked(fresh, now);
+    result = state->merged_locked();
+  } else {
     meta_cache_.learn(fresh, now);
-    return fresh;
   }
-  const std::lock_guard lock(state->mutex);
-  state->learn_locked(fresh, now);
-  return state->merged_locked();
+  access_times_->show(result);
+  return result;
 }
 
 void Engine::learn(const std::optional<Attributes>& fresh) {
@@ -118,6 +124,7 @@ Result<void> Engine::write_back(const CallContext& context) {
 }
 
 Result<void> Engine::sync(const CallContext& context) {
+  access_time_sender_.send_all();
   TRY(write_back(context));
   return meta_sync_.sync(context.caller, context.interrupt);
 }

@@ -9,6 +9,8 @@
 //     file afterwards sees the bytes.
 //   * After fsync() has returned, bytes and size survive the loss of power on
 //     every machine, on as many replicas as were alive.
+//   * Where ClientConfig::access_times says so, reading moves access times: they
+//     show here at once, and elsewhere about a second later unless they are lost.
 //   * An error of a background upload is kept and returned by the next
 //     flush(), fsync() or close() of the file. Nothing is dropped silently.
 //
@@ -41,6 +43,8 @@ struct CallContext {
   // If false, get_attributes(), get_xattr() and flush() fail with `would_wait` and
   // have done nothing when a server would have to be waited for. Other calls wait.
   bool may_wait = true;
+  // What open(), read(), read_directory() and copy_range() do here is no access.
+  bool keeps_access_time = false;
   // Taken from the mode of what make_node() and create() make, unless the default
   // ACL of the directory decides.
   std::uint32_t umask = 0;
@@ -63,6 +67,9 @@ struct Opened {
   Attributes attributes;
   // The kernel's cached pages of the file (from earlier opens here) are still right.
   bool keep_cache = false;
+  // Opening it has moved the access time: those who read pages that the kernel
+  // has do not come here.
+  bool access_time_moved = false;
   // A program here has asked for a POSIX lock on the file: each close(2) is to
   // be told by release_locks(), though nothing may have been written.
   bool was_locked_here = false;

@@ -27,4 +27,20 @@ std::optional<Attributes> MetaCache::find(InodeId inode, SteadyTime now) const {
   });
 }
 
+std::optional<Attributes> MetaCache::last_told(InodeId inode) const {
+  return shards_[inode.value() % kShards].with([&](const Shard& shard) -> std::optional<Attributes> {
+    const auto it = shard.find(inode);
+    if (it == shard.end()) return std::nullopt;
+    return it->second.attributes;
+  });
+}
+
+void MetaCache::moved(const AccessTime& time) {
+  shards_[time.inode.value() % kShards].with([&](Shard& shard) {
+    const auto it = shard.find(time.inode);
+    if (it == shard.end() || it->second.attributes.atime != time.seen) return;
+    it->second.attributes.atime = time.accessed;
+  });
+}
+
 }  // namespace dfs

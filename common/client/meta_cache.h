@@ -15,7 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/guarded.h"
-#include "common/rpc/types.h"
+#include "common/rpc/meta_api.h"
 
 namespace dfs {
 
@@ -28,6 +28,10 @@ class MetaCache {
   void forget(InodeId inode);
   // Empty if unknown or learnt too long before `now`.
   std::optional<Attributes> find(InodeId inode, SteadyTime now) const;
+  // The same however long ago.
+  std::optional<Attributes> last_told(InodeId inode) const;
+  // The server has moved an access time.
+  void moved(const AccessTime& time);
 
  private:
   static constexpr std::size_t kShards = 16;

@@ -36,6 +36,7 @@ Result<Attributes> Engine::make_symlink(InodeId parent, const std::string& name,
 
 Result<std::string> Engine::read_symlink(InodeId inode, const CallContext& context) {
   ReadlinkResult result = TRY(ask<ReadlinkResult>(ReadlinkArgs{inode}, context));
+  accessed(inode, context);
   return std::move(result.target);
 }
 
@@ -77,6 +78,7 @@ Result<ReadDirResult> Engine::read_directory(InodeId inode, std::uint64_t cookie
   ReadDirResult result =
       TRY(ask<ReadDirResult>(ReadDirArgs{inode, cookie, entries_max}, context));
   for (Entry& entry : result.entries) entry.attributes = learn(entry.attributes);
+  if (config_.directory_access_times) accessed(inode, context);
   return result;
 }
 

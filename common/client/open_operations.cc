@@ -34,6 +34,10 @@ Result<Opened> Engine::open(InodeId inode, const OpenOptions& options, const Cal
     meta_.post(ReleaseArgs{inode, 1});
     return fail(Errc::stale, "the file has been removed");
   }
+  access_times_->show(opened.attributes);
+  // What is read of the pages that the kernel keeps will not come here.
+  if (opened.keep_cache && options.read && !options.write && !options.truncate)
+    opened.access_time_moved = accessed(opened.attributes, context);
   if (options.truncate) TRY(truncate_opened(opened.file, opened.attributes, context));
   return opened;
 }
@@ -78,6 +82,7 @@ Result<Created> Engine::create(InodeId parent, const std::string& name, std::uin
       state->kernel_change = state->attributes.data_change;  // the answer tells it
     }
   }
+  access_times_->show(opened.attributes);
   if (!answer.created && options.truncate) {
     TRY(truncate_opened(opened.file, opened.attributes, context));
   }

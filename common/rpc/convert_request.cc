@@ -101,6 +101,16 @@ void put(const ReadDirArgs& op, v1::Request& to) {
   message.set_entries_max(op.entries_max);
 }
 void put(const StatFsArgs&, v1::Request& to) { to.mutable_stat_fs(); }
+void put(const TouchArgs& op, v1::Request& to) {
+  v1::TouchRequest& message = *to.mutable_touch();
+  message.mutable_times()->Reserve(static_cast<int>(op.times.size()));
+  for (const AccessTime& time : op.times) {
+    v1::AccessTime& added = *message.add_times();
+    added.set_inode(time.inode.value());
+    added.set_seen(time.seen);
+    added.set_accessed(time.accessed);
+  }
+}
 void put(const SetXattrArgs& op, v1::Request& to) {
   v1::SetXattrRequest& message = *to.mutable_set_xattr();
   message.set_inode(op.inode.value());
@@ -334,6 +344,17 @@ Result<MetaArgs> taken(v1::ReadDirRequest&& message) {
   return op;
 }
 Result<MetaArgs> taken(v1::StatFsRequest&&) { return StatFsArgs{}; }
+Result<MetaArgs> taken(v1::TouchRequest&& message) {
+  TRY(check_count("access times", message.times_size(),
+                  static_cast<std::int64_t>(kAccessTimesPerTouchMax)));
+  TouchArgs op;
+  op.times.reserve(static_cast<std::size_t>(message.times_size()));
+  for (const v1::AccessTime& time : message.times()) {
+    const InodeId inode = TRY(convert::inode(time.inode()));
+    op.times.push_back({inode, time.seen(), time.accessed()});
+  }
+  return op;
+}
 Result<MetaArgs> taken(v1::SetXattrRequest&& message) {
   SetXattrArgs op;
   op.inode = TRY(convert::inode(message.inode()));
@@ -517,6 +538,7 @@ Result<MetaArgs> from_proto(v1::Request&& request) {
     case v1::Request::kRename: return taken(std::move(*request.mutable_rename()));
     case v1::Request::kReadDir: return taken(std::move(*request.mutable_read_dir()));
     case v1::Request::kStatFs: return taken(std::move(*request.mutable_stat_fs()));
+    case v1::Request::kTouch: return taken(std::move(*request.mutable_touch()));
     case v1::Request::kSetXattr: return taken(std::move(*request.mutable_set_xattr()));
     case v1::Request::kGetXattr: return taken(std::move(*request.mutable_get_xattr()));
     case v1::Request::kListXattr: return taken(std::move(*request.mutable_list_xattr()));

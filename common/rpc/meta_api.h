@@ -103,6 +103,17 @@ struct SetAttrArgs {
   bool mtime_now = false;
   bool clear_set_id = false;
 };
+// Takes the place of `seen`, if that still stands.
+struct AccessTime {
+  InodeId inode;
+  WallNanos seen = 0;
+  WallNanos accessed = 0;
+
+  friend bool operator==(const AccessTime&, const AccessTime&) = default;
+};
+struct TouchArgs {
+  std::vector<AccessTime> times;
+};
 struct SetXattrArgs {
   InodeId inode;
   std::string name;
@@ -285,7 +296,7 @@ using MetaArgs =
                  GetXattrArgs, ListXattrArgs, RemoveXattrArgs, OpenArgs, ReleaseArgs,
                  GetExtentsArgs, CommitArgs, AllocateArgs, SyncArgs, ClusterStatusArgs,
                  KeepAliveArgs, ReportArgs, SetPolicyArgs, GetPolicyArgs,
-                 CloneArgs, SetLockArgs, GetLockArgs, CancelLockArgs>;
+                 CloneArgs, SetLockArgs, GetLockArgs, CancelLockArgs, TouchArgs>;
 using MetaResult =
     std::variant<EmptyResult, EntryResult, AttributesResult, ReadlinkResult, RemovedResult,
                  ReadDirResult, StatFsResult, XattrResult, OpenResult, ExtentsResult,
@@ -299,7 +310,7 @@ struct Caller {
 };
 
 // True for what changes the namespace: it gets a sequence number and happens
-// exactly once. (Release, report and keep-alive do not; open does when it truncates.)
+// exactly once. (Release, report, touch and keep-alive do not; open does when it truncates.)
 bool is_mutation(const MetaArgs& args);
 
 }  // namespace dfs

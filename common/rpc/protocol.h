@@ -22,6 +22,7 @@ inline constexpr std::size_t kExtentsPerCommitMax = 16384;
 inline constexpr std::uint32_t kExtentsPerReplyMax = 8192;
 inline constexpr std::uint32_t kEntriesPerReplyMax = 2048;
 inline constexpr std::uint32_t kChunksPerAllocationMax = 4096;
+inline constexpr std::size_t kAccessTimesPerTouchMax = 1024;
 inline constexpr std::size_t kRangesPerGetMax = 1024;
 
 }  // namespace dfs

@@ -284,6 +284,14 @@ class FakeMetaServer {
     inodes_.touch(*inode);
     return AttributesResult{attributes};
   }
+  Result<MetaResult> act(const TouchArgs& args) {
+    for (const AccessTime& time : args.times) {
+      const auto found = inodes_.find(time.inode);
+      if (!found || (*found)->attributes.atime != time.seen) continue;
+      (*found)->attributes.atime = time.accessed;
+    }
+    return EmptyResult{};
+  }
   Result<MetaResult> act(const SetXattrArgs& args) {
     FakeInode* inode = TRY(inodes_.find(args.inode));
     inode->xattrs[args.name] = args.value;

@@ -74,9 +74,10 @@ Result<Attributes> MemoryFileSystem::make_symlink(InodeId parent, const std::str
   return node->attributes;
 }
 
-Result<std::string> MemoryFileSystem::read_symlink(InodeId inode, const CallContext&) {
+Result<std::string> MemoryFileSystem::read_symlink(InodeId inode, const CallContext& context) {
   const std::lock_guard lock(mutex_);
   MemoryNode* node = TRY(nodes_.find(inode));
+  node->accessed(context.keeps_access_time);
   return node->target;
 }
 
@@ -166,10 +167,11 @@ Result<void> MemoryFileSystem::rename(const RenameArgs& args, const CallContext&
 
 Result<ReadDirResult> MemoryFileSystem::read_directory(InodeId inode, std::uint64_t cookie,
                                                        std::uint32_t entries_max,
-                                                       const CallContext&) {
+                                                       const CallContext& context) {
   const std::lock_guard lock(mutex_);
   ++counts_.directory_reads;
   MemoryNode* directory = TRY(nodes_.find_directory(inode));
+  directory->accessed(context.keeps_access_time);
   ReadDirResult result;
   result.parent = directory->parent;
   auto next = directory->order.upper_bound(cookie);
@@ -270,14 +272,20 @@ OpenFilePtr MemoryFileSystem::open_locked(MemoryNode& node) {
 }
 
 Result<Opened> MemoryFileSystem::open(InodeId inode, const OpenOptions& options,
-                                      const CallContext&) {
+                                      const CallContext& context) {
   const std::lock_guard lock(mutex_);
   MemoryNode* node = TRY(nodes_.find(inode));
   if (options.truncate) {
     node->resize(0);
     node->touch(Change::contents);
   }
-  return Opened{open_locked(*node), node->attributes, false, node->was_locked};
+  Opened opened{.file = open_locked(*node), .attributes = node->attributes};
+  opened.was_locked_here = node->was_locked;
+  if (keeps_pages_) {
+    node->accessed(context.keeps_access_time);
+    opened.keep_cache = opened.access_time_moved = true;
+  }
+  return opened;
 }
 
 Result<Created> MemoryFileSystem::create(InodeId parent, const std::string& name,
@@ -303,6 +311,7 @@ Result<std::size_t> MemoryFileSystem::read(OpenFile& file, std::uint64_t offset,
   const std::lock_guard lock(mutex_);
   TRY(obstacles_.pass_contents());
   MemoryNode* node = TRY(nodes_.find(open_of(file).inode));
+  node->accessed(context.keeps_access_time);
   if (offset >= node->bytes.size()) return std::size_t{0};
   const std::size_t count = std::min<std::size_t>(into.size(), node->bytes.size() - offset);
   std::copy_n(node->bytes.begin() + static_cast<std::ptrdiff_t>(offset), count, into.begin());

@@ -23,6 +23,11 @@ class MemoryFileSystem final : public FileSystem {
 
   // A lock of another mount on the file; `unlocked` removes it. True: it has it.
   bool lock_elsewhere(InodeId inode, const FileLock& lock);
+  // Opening keeps the kernel's pages, and is an access because of that.
+  void keep_pages() {
+    const std::lock_guard lock(mutex_);
+    keeps_pages_ = true;
+  }
   // Returns once so many requests wait for a lock.
   void wait_for_lock_waits(std::size_t count);
 
@@ -130,6 +135,7 @@ class MemoryFileSystem final : public FileSystem {
   mutable std::mutex mutex_;
   std::condition_variable lock_waits_changed_;
   MemoryNodes nodes_;
+  bool keeps_pages_ = false;
   LockTable locks_{{}};
   std::map<std::uint64_t, LockDone> lock_waits_;
   std::uint64_t last_ticket_ = 0;

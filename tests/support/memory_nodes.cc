@@ -19,6 +19,10 @@ void MemoryNode::resize(std::uint64_t size) {
   attributes.allocated = size;
 }
 
+void MemoryNode::accessed(bool keeps_access_time) {
+  if (!keeps_access_time) attributes.atime = SystemClock::instance().wall();
+}
+
 void MemoryNode::touch(Change change) {
   const WallNanos now = SystemClock::instance().wall();
   attributes.ctime = now;

@@ -34,6 +34,8 @@ struct MemoryNode {
 
   bool is_directory() const { return attributes.type == FileType::directory; }
   void resize(std::uint64_t size);
+  // It was read now: every time counts.
+  void accessed(bool keeps_access_time);
   // It changes now.
   enum class Change { attributes, contents };
   void touch(Change change);

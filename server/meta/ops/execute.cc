@@ -11,6 +11,7 @@ struct Dispatch {
   Result<MetaResult> operator()(const LookupArgs& args) { return run(ops::lookup, args); }
   Result<MetaResult> operator()(const GetAttrArgs& args) { return run(ops::get_attr, args); }
   Result<MetaResult> operator()(const SetAttrArgs& args) { return run(ops::set_attr, args); }
+  Result<MetaResult> operator()(const TouchArgs& args) { return run(ops::touch, args); }
   Result<MetaResult> operator()(const CreateArgs& args) {
     return ops::create(txn, context, args);
   }

@@ -91,7 +91,7 @@ struct OperationContext {
 // aside). Rows that are added to `txn` afterwards (a reply) belong to the same
 // operation.
 //
-// Runs: lookup, get_attr, set_attr, create, symlink, readlink, link, unlink,
+// Runs: lookup, get_attr, set_attr, touch, create, symlink, readlink, link, unlink,
 // rename, read_dir, xattrs, open, get_extents, commit, clone,
 // set_policy, get_policy.
 // Holding and releasing what is opened is the core's.

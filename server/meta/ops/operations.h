@@ -71,6 +71,11 @@ Result<AttributesResult> get_attr(Transaction& txn, const OperationContext& cont
 Result<AttributesResult> set_attr(Transaction& txn, const OperationContext& context,
                                   const SetAttrArgs& args);
 
+// Access times that readers moved. Inodes that are gone, and those whose access
+// time is not the one that was seen any more, are left alone; all are while there is no room.
+Result<EmptyResult> touch(Transaction& txn, const OperationContext& context,
+                          const TouchArgs& args);
+
 //   range    name empty or over kXattrNameMax
 //   invalid  NUL in the name
 //   too_big  value over kXattrValueMax

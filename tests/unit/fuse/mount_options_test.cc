@@ -58,6 +58,21 @@ TEST(MountOptions, SayWhetherAccessControlListsCount) {
   EXPECT_TRUE(with("noacl,acl").session.features.access_control_lists);
 }
 
+TEST(MountOptions, SayWhatMovesAccessTimes) {
+  const auto told = [](std::string_view list) {
+    const ClientConfig config = client_config(with(list));
+    return std::pair(config.access_times, config.access_times && config.directory_access_times);
+  };
+  EXPECT_EQ(told(""), std::pair(true, true));
+  EXPECT_EQ(told("noatime,relatime"), std::pair(true, true));
+  EXPECT_EQ(told("noatime,nodiratime,atime,diratime"), std::pair(true, true));
+  EXPECT_EQ(told("nodiratime"), std::pair(true, false));
+  EXPECT_EQ(told("noatime"), std::pair(false, false));
+  EXPECT_EQ(told("ro"), std::pair(false, false)) << "nothing can be changed";
+  EXPECT_TRUE(with("noatime").flags & MS_NOATIME) << "what /proc/mounts shows";
+  EXPECT_NE(complaint_about("strictatime").find("strictatime"), std::string::npos);
+}
+
 TEST(MountOptions, OfAHardMountWaitForEver) {
   EXPECT_EQ(MountOptions().client.soft_timeout, 0ms);
   EXPECT_EQ(with("soft").client.soft_timeout, 30s);
@@ -98,12 +113,13 @@ TEST(MountOptions, OfASmallCacheStillFitTheReadAhead) {
 TEST(MountOptions, AreReadFromAFile) {
   const TemporaryDirectory place;
   const auto file = place.path() / "mount.toml";
-  std::ofstream(file) << "read_only = true\nsoft_timeout_ms = 4000\nwrite_buffer = \"32MiB\"\n"
+  std::ofstream(file) << "read_only = true\nnoatime = true\nsoft_timeout_ms = 4000\nwrite_buffer = \"32MiB\"\n"
                          "attr_timeout_ms = 500\nspin_us = 0\nthreads = 3\nlog_level = \"warn\"\n";
   MountOptions options;
   const auto applied = apply_config_file(options, file);
   ASSERT_TRUE(applied) << applied.error().text;
   EXPECT_TRUE(options.flags & MS_RDONLY);
+  EXPECT_TRUE(options.flags & MS_NOATIME);
   EXPECT_EQ(options.client.soft_timeout, 4s);
   EXPECT_EQ(options.client.write_buffer_bytes, 32 * MiB);
   EXPECT_EQ(options.session.attribute_timeout, 500ms);

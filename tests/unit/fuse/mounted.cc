@@ -53,7 +53,6 @@ void Mounted::mount(const SessionConfig& config) {
   MountPoint::Options options;
   options.directory = directory();
   options.source = "memory";
-  options.flags = MS_NOATIME;
   auto mounted = MountPoint::mount(options);
   ASSERT_TRUE(mounted) << mounted.error().to_string();
   point_.emplace(*std::move(mounted));

@@ -106,6 +106,7 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       GetAttrArgs{inode},
       SetAttrArgs{inode, 0644, 1, 2, 3, -4, 5, 6, true, true, true},
       some_change(std::nullopt, std::nullopt),
+      TouchArgs{{{inode, -5, 6}, {InodeId{43}, 7, 8}}},
       CreateArgs{inode, name, FileType::regular, 0640, 0, true, true, true, 022},
       CreateArgs{inode, name, FileType::block_device, 0600, 0x801},
       SymlinkArgs{inode, name, std::string(kSymlinkMax, 't')},
@@ -319,6 +320,15 @@ TEST(Convert, RefusesLocksThatNoKernelAsksFor) {
   EXPECT_FALSE(from_proto(held)) << "held and unlocked";
 }
 
+TEST(Convert, RefusesMoreAccessTimesThanOneMessageMayHave) {
+  TouchArgs touch;
+  touch.times.assign(kAccessTimesPerTouchMax, {InodeId{1}, 0, 1});
+  EXPECT_EQ(refusal_of(touch), Errc::ok);
+  touch.times.push_back({InodeId{1}, 0, 1});
+  EXPECT_EQ(refusal_of(touch), Errc::bad_message);
+  EXPECT_EQ(refusal_of(TouchArgs{{{InodeId{0}, 0, 1}}}), Errc::bad_message);
+}
+
 TEST(Convert, RefusesMoreExtentsThanACommitMayHave) {
   CommitArgs commit;
   commit.files = {some_file({})};
@@ -403,6 +413,7 @@ TEST(Convert, KnowsWhatChangesTheNamespace) {
   EXPECT_FALSE(is_mutation(ReportArgs{}));
   EXPECT_FALSE(is_mutation(AllocateArgs{}));
   EXPECT_FALSE(is_mutation(SetLockArgs{}));
+  EXPECT_FALSE(is_mutation(TouchArgs{}));
 }
 
 }  // namespace

@@ -45,6 +45,48 @@ TEST_F(AttributesTest, TakeTimesAsGivenOrTheServersTime) {
   EXPECT_EQ(after.ctime, 7);
 }
 
+TEST_F(AttributesTest, AreAccessedWithoutAChangeThatAnybodyNotices) {
+  const InodeId d = directory(kRootInode, "d");
+  const Attributes before = stat(f_);
+  must<EmptyResult>(TouchArgs{{{f_, before.atime, 77}, {d, stat(d).atime, 78}}});
+  const Attributes after = stat(f_);
+  EXPECT_EQ(after.atime, 77);
+  EXPECT_EQ(stat(d).atime, 78);
+  EXPECT_EQ(after.mtime, before.mtime);
+  EXPECT_EQ(after.ctime, before.ctime);
+  EXPECT_EQ(after.change, before.change);
+  EXPECT_EQ(after.data_change, before.data_change);
+}
+
+TEST_F(AttributesTest, AnAccessDoesNotUndoAnAccessTimeThatWasSet) {
+  const WallNanos seen = stat(f_).atime;
+  SetAttrArgs args = change_of(f_);
+  args.atime = 5;
+  set(args);
+  must<EmptyResult>(TouchArgs{{{f_, seen, 77}}});
+  EXPECT_EQ(stat(f_).atime, 5);
+  const TouchArgs touch{{{f_, 5, 78}}};
+  must<EmptyResult>(touch);
+  must<EmptyResult>(touch);
+  EXPECT_EQ(stat(f_).atime, 78) << "told twice";
+}
+
+TEST_F(AttributesTest, AnAccessOfWhatIsGoneIsPassedOver) {
+  must<EmptyResult>(TouchArgs{{{InodeId{99}, 0, 1}, {f_, stat(f_).atime, 77}}});
+  EXPECT_EQ(stat(f_).atime, 77);
+}
+
+TEST_F(AttributesTest, AccessesAreDroppedWhileThereIsNoRoom) {
+  class NoRoom final : public Room {
+    Result<void> check() override { return fail(Errc::no_space); }
+  } no_room;
+  context_.room = &no_room;
+  const WallNanos before = stat(f_).atime;
+  must<EmptyResult>(TouchArgs{{{f_, before, 77}}});
+  EXPECT_EQ(stat(f_).atime, before);
+  context_.room = nullptr;
+}
+
 TEST_F(AttributesTest, ChownByAUserClearsSetIdBitsAndByRootDoesNot) {
   SetAttrArgs mode = change_of(f_);
   mode.mode = 06755;
