@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 
 #include "fuse/operations.h"
+#include "fuse/request_hints.h"
 
 namespace dfs::fuse {
 namespace {
@@ -35,18 +36,32 @@ SetAttrArgs to_args(InodeId inode, const struct stat& wanted, int to_set) {
   return args;
 }
 
+// Linux asks for a change of nothing where privileges go and leaves it to us
+// which: for a chown to nobody else, which only owner and root may do to a file
+// that has any, and once more before a write that is marked as well.
+Result<Attributes> change_nothing(Request& request, SetAttrArgs args) {
+  const CallContext& context = request.context();
+  const Attributes present = TRY(request.files().get_attributes(args.inode, context));
+  const bool may = context.caller.uid == 0 || context.caller.uid == present.uid;
+  args.clear_set_id = may && present.type != FileType::directory;
+  return request.files().set_attributes(args, context);
+}
+
 }  // namespace
 
 void do_getattr(fuse_req_t handle, fuse_ino_t inode, fuse_file_info*) {
   Request request(handle, Operation::getattr, InodeId{inode});
-  request.reply_attributes(request.files().get_attributes(InodeId{inode}, request.context()));
+  const auto attributes = request.files().get_attributes(InodeId{inode}, request.context());
+  if (current_hints().statx) return request.reply_statx(attributes);
+  request.reply_attributes(attributes);
 }
 
 void do_setattr(fuse_req_t handle, fuse_ino_t inode, struct stat* wanted, int to_set,
                 fuse_file_info*) {
   Request request(handle, Operation::setattr, InodeId{inode});
   const SetAttrArgs args = to_args(InodeId{inode}, *wanted, to_set);
-  const auto attributes = request.files().set_attributes(args, request.context());
+  const auto attributes = to_set == 0 ? change_nothing(request, args)
+                                      : request.files().set_attributes(args, request.context());
   if (args.mode) request.state().mode_changes.changed();
   request.changed();
   request.reply_attributes(attributes);

@@ -78,6 +78,17 @@ Result<Opened> open_file(Request& request, InodeId inode, int flags) {
   return request.files().open(inode, options, reading(request, flags));
 }
 
+Result<Created> create_file(Request& request, InodeId parent, const char* name,
+                            std::uint32_t mode, int flags) {
+  const OpenOptions options = to_options(flags);
+  // What O_EXCL says then, that no name may follow, the kernel sees to.
+  if (current_hints().unnamed) {
+    return request.files().create_unnamed(parent, mode, options, request.context());
+  }
+  const bool exclusive = (flags & O_EXCL) != 0;
+  return request.files().create(parent, name, mode, exclusive, options, request.context());
+}
+
 std::uint64_t keep(Request& request, OpenFilePtr file, int flags) {
   auto kept = std::make_unique<FileHandle>();
   kept->file = std::move(file);
@@ -135,10 +146,8 @@ void do_create(fuse_req_t handle, fuse_ino_t parent, const char* name, mode_t mo
                fuse_file_info* info) {
   Request request(handle, Operation::create, InodeId{parent});
   SessionState& state = request.state();
-  const OpenOptions options = to_options(info->flags);
-  const bool exclusive = (info->flags & O_EXCL) != 0;
-  Result<Created> created = request.files().create(InodeId{parent}, name, mode & kPermissionBits,
-                                                   exclusive, options, request.context());
+  Result<Created> created =
+      create_file(request, InodeId{parent}, name, mode & kPermissionBits, info->flags);
   request.changed();
   if (!created) return request.reply_error(created.error());
   info->fh = keep(request, std::move(created->file), info->flags);

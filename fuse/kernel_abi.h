@@ -10,6 +10,47 @@
 
 namespace dfs::kernel {
 
+// Request (protocol 7.39): attributes with the time of birth. Its body begins
+// as fuse_getattr_in does.
+inline constexpr std::uint32_t kStatx = 52;
+
+struct StatxTime {
+  std::int64_t seconds;
+  std::uint32_t nanoseconds;
+  std::int32_t reserved;
+};
+struct Statx {
+  std::uint32_t mask;  // STATX_*: what is told
+  std::uint32_t blksize;
+  std::uint64_t attributes;
+  std::uint32_t nlink;
+  std::uint32_t uid;
+  std::uint32_t gid;
+  std::uint16_t mode;  // with the type
+  std::uint16_t spare0;
+  std::uint64_t ino;
+  std::uint64_t size;
+  std::uint64_t blocks;
+  std::uint64_t attributes_mask;
+  StatxTime atime;
+  StatxTime btime;
+  StatxTime ctime;
+  StatxTime mtime;
+  std::uint32_t rdev_major;
+  std::uint32_t rdev_minor;
+  std::uint32_t dev_major;
+  std::uint32_t dev_minor;
+  std::uint64_t spare2[14];
+};
+struct StatxOut {
+  std::uint64_t attr_valid;  // seconds
+  std::uint32_t attr_valid_nsec;
+  std::uint32_t flags;
+  std::uint64_t spare[2];
+  Statx stat;
+};
+static_assert(sizeof(StatxOut) == 288);
+
 // Notification (protocol 7.44): every cached name is asked for again.
 inline constexpr int kNotifyIncrementEpoch = 8;
 inline constexpr std::uint32_t kMinorWithIncrementEpoch = 44;

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "common/base/result.h"
 #include "fuse/lock_waits.h"
@@ -44,6 +45,11 @@ timespec to_timespec(WallNanos time) {
   return result;
 }
 
+kernel::StatxTime to_statx_time(WallNanos time) {
+  const timespec at = to_timespec(time);
+  return {at.tv_sec, static_cast<std::uint32_t>(at.tv_nsec), 0};
+}
+
 double seconds(std::chrono::milliseconds time) {
   return std::chrono::duration<double>(time).count();
 }
@@ -65,6 +71,27 @@ struct stat to_stat(const Attributes& attributes) {
   result.st_atim = to_timespec(attributes.atime);
   result.st_mtim = to_timespec(attributes.mtime);
   result.st_ctim = to_timespec(attributes.ctime);
+  return result;
+}
+
+kernel::Statx to_statx(const Attributes& attributes) {
+  const struct stat basic = to_stat(attributes);
+  kernel::Statx result{};
+  result.mask = STATX_BASIC_STATS | STATX_BTIME;
+  result.blksize = static_cast<std::uint32_t>(basic.st_blksize);
+  result.nlink = attributes.nlink;
+  result.uid = attributes.uid;
+  result.gid = attributes.gid;
+  result.mode = static_cast<std::uint16_t>(basic.st_mode);
+  result.ino = attributes.inode.value();
+  result.size = attributes.size;
+  result.blocks = static_cast<std::uint64_t>(basic.st_blocks);
+  result.atime = to_statx_time(attributes.atime);
+  result.btime = to_statx_time(attributes.btime);
+  result.ctime = to_statx_time(attributes.ctime);
+  result.mtime = to_statx_time(attributes.mtime);
+  result.rdev_major = major(basic.st_rdev);
+  result.rdev_minor = minor(basic.st_rdev);
   return result;
 }
 
@@ -137,6 +164,16 @@ void Request::reply_attributes(const Result<Attributes>& result) {
   if (!result) return reply_error(result.error());
   const struct stat attributes = to_stat(*result);
   fuse_reply_attr(finish(), &attributes, seconds(state_.config.attribute_timeout));
+}
+
+void Request::reply_statx(const Result<Attributes>& result) {
+  if (!result) return reply_error(result.error());
+  const timespec valid = to_timespec(std::chrono::nanoseconds(state_.config.attribute_timeout).count());
+  kernel::StatxOut answer{};
+  answer.attr_valid = static_cast<std::uint64_t>(valid.tv_sec);
+  answer.attr_valid_nsec = static_cast<std::uint32_t>(valid.tv_nsec);
+  answer.stat = to_statx(*result);
+  reply_bytes({reinterpret_cast<const std::byte*>(&answer), sizeof answer});
 }
 
 void Request::reply_target(const Result<std::string>& result) {

@@ -32,6 +32,8 @@ class Request {
   void reply(const Result<void>& result);
   void reply_entry(const Result<Attributes>& result);
   void reply_attributes(const Result<Attributes>& result);
+  // The answer to FUSE_STATX: the time of birth too.
+  void reply_statx(const Result<Attributes>& result);
   void reply_target(const Result<std::string>& result);
   void reply_stat_fs(const Result<StatFsResult>& result);
   void reply_bytes(BufferView bytes);
@@ -90,7 +92,8 @@ class Request::Later {
   InodeId inode_;
 };
 
-// Attributes as stat(2) shows them.
+// Attributes as stat(2) shows them, and as the kernel passes them to statx(2).
 struct stat to_stat(const Attributes& attributes);
+kernel::Statx to_statx(const Attributes& attributes);
 
 }  // namespace dfs::fuse

@@ -25,6 +25,14 @@ std::uint32_t opcode_of(BufferView request) {
   return header.opcode;
 }
 
+MutableBuffer with_opcode(MutableBuffer request, std::uint32_t opcode) {
+  fuse_in_header header;
+  std::memcpy(&header, request.data(), sizeof header);
+  header.opcode = opcode;
+  std::memcpy(request.data(), &header, sizeof header);
+  return request;
+}
+
 bool is_extended_setxattr(BufferView request, std::uint64_t agreed_flags) {
   return (agreed_flags & FUSE_SETXATTR_EXT) != 0 && opcode_of(request) == FUSE_SETXATTR &&
          request.size() >= sizeof(fuse_in_header) + sizeof(fuse_setxattr_in);
@@ -44,6 +52,12 @@ RequestHints hints_of(BufferView request, std::uint64_t agreed_flags) {
     case FUSE_CREATE:
       hints.kill_set_id = body_of<fuse_create_in>(request).open_flags & FUSE_OPEN_KILL_SUIDGID;
       break;
+    case FUSE_TMPFILE:
+      hints.unnamed = true;
+      break;
+    case kernel::kStatx:
+      hints.statx = true;
+      break;
     case FUSE_SETXATTR:
       hints.kill_set_gid =
           is_extended_setxattr(request, agreed_flags) &&
@@ -56,6 +70,11 @@ RequestHints hints_of(BufferView request, std::uint64_t agreed_flags) {
 }
 
 MutableBuffer as_libfuse_reads(MutableBuffer request, std::uint64_t agreed_flags) {
+  switch (opcode_of(request)) {
+    case FUSE_TMPFILE: return with_opcode(request, FUSE_CREATE);
+    case kernel::kStatx: return with_opcode(request, FUSE_GETATTR);
+    default: break;
+  }
   if (!is_extended_setxattr(request, agreed_flags)) return request;
   constexpr std::size_t kLeftOut = sizeof(fuse_setxattr_in) - FUSE_COMPAT_SETXATTR_IN_SIZE;
   constexpr std::size_t kKept = sizeof(fuse_in_header) + FUSE_COMPAT_SETXATTR_IN_SIZE;

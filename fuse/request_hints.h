@@ -14,13 +14,19 @@ struct RequestHints {
   // FUSE_SETXATTR_EXT: the ACL to be set goes to a group that is not the
   // caller's, and takes setgid with it.
   bool kill_set_gid = false;
+  // FUSE_TMPFILE, read as FUSE_CREATE: the file gets no name.
+  bool unnamed = false;
+  // FUSE_STATX, read as FUSE_GETATTR: the answer has another form.
+  bool statx = false;
 };
 
 // `agreed_flags`: those of FUSE_INIT, which say how requests look.
 RequestHints hints_of(BufferView request, std::uint64_t agreed_flags);
 
 // The request as libfuse reads it, made so in place: with FUSE_SETXATTR_EXT the
-// kernel sends a longer form of FUSE_SETXATTR.
+// kernel sends a longer form of FUSE_SETXATTR; FUSE_TMPFILE is FUSE_CREATE by
+// another number, and FUSE_STATX begins as FUSE_GETATTR does. The hints are to be
+// taken before, and none of these may be put off, which is to be served again.
 MutableBuffer as_libfuse_reads(MutableBuffer request, std::uint64_t agreed_flags);
 
 // The hints of the request that this thread is serving.

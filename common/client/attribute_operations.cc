@@ -24,8 +24,12 @@ std::optional<Attributes> Engine::known_attributes(InodeId inode) const {
 Result<Attributes> Engine::get_attributes(InodeId inode, const CallContext& context) {
   if (const auto known = known_attributes(inode)) return *known;
   if (!context.may_wait) return fail(Errc::would_wait);
-  const AttributesResult result = TRY(ask<AttributesResult>(GetAttrArgs{inode}, context));
-  return learn(result.attributes);
+  const auto result = ask<AttributesResult>(GetAttrArgs{inode}, context);
+  if (result) return learn(result->attributes);
+  if (result.error().code == Errc::stale) {
+    if (const auto last = removed_.find(inode)) return *last;
+  }
+  return fail(result.error());
 }
 
 // Sizes and times are ordered with what is buffered: a commit on its way is
@@ -40,8 +44,7 @@ Result<Attributes> Engine::set_attributes(const SetAttrArgs& args, const CallCon
     buffered = !state->dirty.empty() || state->exclusive;
   }
   if (state == nullptr || (!buffered && !args.size)) {
-    const AttributesResult result = TRY(change<AttributesResult>(args, context));
-    return learn(result.attributes);
+    return set_unbuffered(args, context);
   }
 
   const auto apply = [this, args](InodeState& target, const MetaResult& answer) {
@@ -64,6 +67,15 @@ Result<Attributes> Engine::set_attributes(const SetAttrArgs& args, const CallCon
   }
   access_times_->show(result);
   return result;
+}
+
+Result<Attributes> Engine::set_unbuffered(const SetAttrArgs& args, const CallContext& context) {
+  const auto result = change<AttributesResult>(args, context);
+  if (result) return learn(result->attributes);
+  if (result.error().code == Errc::stale) {
+    if (const auto after = removed_.change(args, context.caller, clock_.wall())) return *after;
+  }
+  return fail(result.error());
 }
 
 void Engine::apply_size_locked(InodeState& state, std::uint64_t size, const Attributes& after,
@@ -91,15 +103,20 @@ Result<std::string> Engine::get_xattr(InodeId inode, const std::string& name,
   const auto known = known_attributes(inode);
   if (known && known->xattrs == 0) return fail(Errc::no_data);
   if (!context.may_wait) return fail(Errc::would_wait);
-  XattrResult result = TRY(ask<XattrResult>(GetXattrArgs{inode, name}, context));
-  return std::move(result.value);
+  auto result = ask<XattrResult>(GetXattrArgs{inode, name}, context);
+  if (result) return std::move(result->value);
+  // They are gone with it.
+  if (was_removed_here(inode, result.error())) return fail(Errc::no_data);
+  return fail(result.error());
 }
 
 Result<std::vector<std::string>> Engine::list_xattr(InodeId inode, const CallContext& context) {
   const auto known = known_attributes(inode);
   if (known && known->xattrs == 0) return std::vector<std::string>{};
-  XattrResult result = TRY(ask<XattrResult>(ListXattrArgs{inode}, context));
-  return std::move(result.names);
+  auto result = ask<XattrResult>(ListXattrArgs{inode}, context);
+  if (result) return std::move(result->names);
+  if (was_removed_here(inode, result.error())) return std::vector<std::string>{};
+  return fail(result.error());
 }
 
 Result<void> Engine::remove_xattr(InodeId inode, const std::string& name,

@@ -34,6 +34,7 @@ Result<void> ClientConfig::validate() const {
   TRY(check(attribute_timeout.count() >= 0, "attribute_timeout must not be negative"));
   TRY(check(inodes_max >= 16, fmt::format("inodes_max is {}; it must be at least 16", inodes_max)));
   TRY(check(access_time_interval.count() >= 1, "access_time_interval must be at least 1 ms"));
+  TRY(check(removed_inodes_max >= 1, "removed_inodes_max must be at least 1"));
   TRY(check(stat_fs_timeout.count() >= 1, "stat_fs_timeout must be at least 1 ms"));
   TRY(check(soft_timeout.count() >= 0, "soft_timeout must not be negative"));
   TRY(check(retry_pause_max.count() >= 20, "retry_pause_max must be at least 20 ms"));

@@ -31,6 +31,9 @@ struct ClientConfig {
   bool directory_access_times = true;
   // How long they wait for others to be sent with them. A crash takes as much.
   std::chrono::milliseconds access_time_interval{1000};
+  // Inodes removed here whose attributes are kept for programs that still use
+  // them: about 2 MB. Far more than have one open; `rm -r` pushes them through.
+  std::size_t removed_inodes_max = 8192;
   // How long statfs waits for a metadata server that has answered it before;
   // then it tells that again. umount(8) asks, and needs no server for the rest.
   std::chrono::milliseconds stat_fs_timeout{1000};

@@ -29,6 +29,7 @@
 #include "common/client/meta_cache.h"
 #include "common/client/meta_sync.h"
 #include "common/client/open_file.h"
+#include "common/client/removed_inodes.h"
 #include "common/client/write_back.h"
 #include "common/client/write_buffer.h"
 
@@ -71,6 +72,8 @@ class Engine final : public FileSystem {
   Result<Created> create(InodeId parent, const std::string& name, std::uint32_t mode,
                          bool exclusive, const OpenOptions& options,
                          const CallContext& context) override;
+  Result<Created> create_unnamed(InodeId directory, std::uint32_t mode, const OpenOptions& options,
+                                 const CallContext& context) override;
   Result<std::size_t> read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
                            const CallContext& context) override;
   Result<void> write(OpenFile& file, std::uint64_t offset, BufferView data,
@@ -119,12 +122,18 @@ class Engine final : public FileSystem {
   // The same where the attributes are in no answer: if any are known, however old.
   void accessed(InodeId inode, const CallContext& context);
   void move_access_times(const std::vector<AccessTime>& times);
+  // It was removed here, and that is why the server answered with `problem`.
+  bool was_removed_here(InodeId inode, const Error& problem) {
+    return problem.code == Errc::stale && removed_.find(inode).has_value();
+  }
   // A call whose result type is known; a change counts for fsync.
   template <typename R, typename Args>
   Result<R> ask(Args args, const CallContext& context);
   template <typename R, typename Args>
   Result<R> change(Args args, const CallContext& context);
 
+  // Before an inode without a name gets one, for whoever will open it by that.
+  Result<void> send_unnamed(InodeId inode, const CallContext& context);
   // From the server, or what it said last when it is silent.
   Result<StatFsResult> ask_space(const CallContext& context);
 
@@ -133,12 +142,15 @@ class Engine final : public FileSystem {
   using Apply = std::function<void(InodeState&, const MetaResult&)>;
   Result<void> change_exclusively(const InodeStatePtr& state, MetaArgs args,
                                   const CallContext& context, Apply apply);
+  Result<Attributes> set_unbuffered(const SetAttrArgs& args, const CallContext& context);
   static void apply_size_locked(InodeState& state, std::uint64_t size, const Attributes& after,
                                 SteadyTime now);
   Result<void> truncate_opened(const OpenFilePtr& file, Attributes& attributes,
                                const CallContext& context);
   Opened opened_locked(const InodeStatePtr& state, const OpenOptions& options,
                        const OpenResult& answer);
+  Result<Created> create_opened(CreateArgs args, const OpenOptions& options,
+                                const CallContext& context);
   Result<void> check_room(InodeState& state, const FileRange& range, const CallContext& context);
   Result<void> commit_source(const InodeStatePtr& state, const CallContext& context);
   // lock_operations.cc
@@ -162,6 +174,7 @@ class Engine final : public FileSystem {
   WriteBuffer buffer_;
   InodeTable inodes_;
   MetaCache meta_cache_;
+  RemovedInodes removed_;
   ServerHealth health_;
   MetaSync meta_sync_;
   BlockCache cache_;

@@ -28,6 +28,7 @@ Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storag
       buffer_(config_.write_buffer_bytes),
       inodes_(buffer_, std::min(kIdleStatesMax, config_.inodes_max)),
       meta_cache_(config_.inodes_max, config_.attribute_timeout),
+      removed_(config_.removed_inodes_max),
       health_(clock_),
       meta_sync_(meta_),
       cache_(config_.read_cache_bytes),
@@ -41,6 +42,7 @@ Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storag
 
 Attributes Engine::learn(const Attributes& fresh) {
   const SteadyTime now = clock_.now();
+  if (fresh.nlink == 0) removed_.learn(fresh);
   Attributes result = fresh;
   if (const InodeStatePtr state = inodes_.find(fresh.inode)) {
     const std::lock_guard lock(state->mutex);
@@ -57,10 +59,12 @@ void Engine::learn(const std::optional<Attributes>& fresh) {
   if (fresh) static_cast<void>(learn(*fresh));
 }
 
-// What has lost its last name and is not open will never be read again.
+// What has lost its last name and is not open will never be read again; who
+// still looks at it is to be told the truth.
 void Engine::learn_removed(const Attributes& removed) {
   static_cast<void>(learn(removed));
-  if (removed.nlink > 0 || removed.type == FileType::directory) return;
+  if (removed.nlink > 0) return;
+  removed_.add(removed);
   const InodeStatePtr state = inodes_.find(removed.inode);
   if (state == nullptr) {
     meta_cache_.forget(removed.inode);

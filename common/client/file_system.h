@@ -13,6 +13,9 @@
 //     show here at once, and elsewhere about a second later unless they are lost.
 //   * An error of a background upload is kept and returned by the next
 //     flush(), fsync() or close() of the file. Nothing is dropped silently.
+//   * What loses its last name here and is used further goes on: an open file as
+//     before, of anything else its attributes. What another mount removes is
+//     `stale`, unless it is an open file.
 //
 // Names are raw bytes without '/' and NUL. Offsets and sizes are bytes.
 // Threads: any; calls block. `context` carries who asks and how to interrupt
@@ -45,8 +48,8 @@ struct CallContext {
   bool may_wait = true;
   // What open(), read(), read_directory() and copy_range() do here is no access.
   bool keeps_access_time = false;
-  // Taken from the mode of what make_node() and create() make, unless the default
-  // ACL of the directory decides.
+  // Taken from the mode of what make_node(), create() and create_unnamed() make,
+  // unless the default ACL of the directory decides.
   std::uint32_t umask = 0;
 };
 
@@ -150,6 +153,12 @@ class FileSystem {
   virtual Result<Created> create(InodeId parent, const std::string& name, std::uint32_t mode,
                                  bool exclusive, const OpenOptions& options,
                                  const CallContext& context) = 0;
+  // A regular file in no directory, kept as `directory` keeps its files. It is
+  // gone when it is closed everywhere, unless link() has given it a name by then;
+  // what was written before is on the servers when the name is there.
+  virtual Result<Created> create_unnamed(InodeId directory, std::uint32_t mode,
+                                         const OpenOptions& options,
+                                         const CallContext& context) = 0;
   // Bytes read; fewer than asked only at the end of the file.
   virtual Result<std::size_t> read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
                                    const CallContext& context) = 0;

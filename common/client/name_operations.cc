@@ -40,8 +40,19 @@ Result<std::string> Engine::read_symlink(InodeId inode, const CallContext& conte
   return std::move(result.target);
 }
 
+Result<void> Engine::send_unnamed(InodeId inode, const CallContext& context) {
+  const InodeStatePtr state = inodes_.find(inode);
+  if (state == nullptr) return {};
+  {
+    const std::lock_guard lock(state->mutex);
+    if (state->attributes.nlink > 0 || state->dirty.empty()) return {};
+  }
+  return write_back_.flush(state, context.interrupt);
+}
+
 Result<Attributes> Engine::link(InodeId inode, InodeId new_parent, const std::string& new_name,
                                 const CallContext& context) {
+  TRY(send_unnamed(inode, context));
   const EntryResult entry = TRY(change<EntryResult>(LinkArgs{inode, new_parent, new_name}, context));
   learn(entry.parent);
   return learn(entry.attributes);
@@ -58,7 +69,7 @@ Result<void> Engine::unlink(InodeId parent, const std::string& name, const CallC
 Result<void> Engine::remove_directory(InodeId parent, const std::string& name,
                                       const CallContext& context) {
   const RemovedResult result = TRY(change<RemovedResult>(UnlinkArgs{parent, name, true}, context));
-  if (result.removed) meta_cache_.forget(result.removed->inode);
+  if (result.removed) learn_removed(*result.removed);
   learn(result.parent);
   return {};
 }
@@ -75,9 +86,13 @@ Result<void> Engine::rename(const RenameArgs& args, const CallContext& context) 
 Result<ReadDirResult> Engine::read_directory(InodeId inode, std::uint64_t cookie,
                                              std::uint32_t entries_max,
                                              const CallContext& context) {
-  ReadDirResult result =
-      TRY(ask<ReadDirResult>(ReadDirArgs{inode, cookie, entries_max}, context));
-  for (Entry& entry : result.entries) entry.attributes = learn(entry.attributes);
+  Result<ReadDirResult> result =
+      ask<ReadDirResult>(ReadDirArgs{inode, cookie, entries_max}, context);
+  if (!result) {
+    if (!was_removed_here(inode, result.error())) return result;
+    return ReadDirResult{.entries = {}, .end = true, .parent = inode};
+  }
+  for (Entry& entry : result->entries) entry.attributes = learn(entry.attributes);
   if (config_.directory_access_times) accessed(inode, context);
   return result;
 }

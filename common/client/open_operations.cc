@@ -1,4 +1,4 @@
-// open, create and close: what holds an inode for this session.
+// open, create, create_unnamed and close: what holds an inode for this session.
 #include "common/client/engine.h"
 
 namespace dfs {
@@ -66,8 +66,22 @@ Result<Created> Engine::create(InodeId parent, const std::string& name, std::uin
   args.parent = parent;
   args.name = name;
   args.mode = mode;
-  args.umask = context.umask;
   args.exclusive = exclusive;
+  return create_opened(std::move(args), options, context);
+}
+
+Result<Created> Engine::create_unnamed(InodeId directory, std::uint32_t mode,
+                                       const OpenOptions& options, const CallContext& context) {
+  CreateArgs args;
+  args.parent = directory;
+  args.mode = mode;
+  args.unnamed = true;
+  return create_opened(std::move(args), options, context);
+}
+
+Result<Created> Engine::create_opened(CreateArgs args, const OpenOptions& options,
+                                      const CallContext& context) {
+  args.umask = context.umask;
   args.open = true;
   const OpenResult answer = TRY(change<OpenResult>(std::move(args), context));
   learn(answer.parent);

@@ -63,6 +63,7 @@ void put(const CreateArgs& op, v1::Request& to) {
   message.set_exclusive(op.exclusive);
   message.set_open(op.open);
   message.set_truncate(op.truncate);
+  message.set_unnamed(op.unnamed);
 }
 void put(const SymlinkArgs& op, v1::Request& to) {
   v1::SymlinkRequest& message = *to.mutable_symlink();
@@ -281,7 +282,8 @@ Result<MetaArgs> taken(v1::SetAttrRequest&& message) {
 Result<MetaArgs> taken(v1::CreateRequest&& message) {
   CreateArgs op;
   op.parent = TRY(convert::inode(message.parent()));
-  op.name = TRY(taken_name(std::move(*message.mutable_name())));
+  op.unnamed = message.unnamed();
+  if (!op.unnamed) op.name = TRY(taken_name(std::move(*message.mutable_name())));
   op.type = TRY(from_proto(message.type()));
   if (op.type == FileType::symlink) return bad("a symbolic link is made by symlink, not create");
   op.mode = TRY(convert::mode(message.mode()));
@@ -292,6 +294,7 @@ Result<MetaArgs> taken(v1::CreateRequest&& message) {
   op.truncate = message.truncate();
   if (op.type != FileType::regular && (op.open || op.truncate))
     return bad("only a regular file can be opened or truncated while it is created");
+  if (op.unnamed && !op.open) return bad("a file that nobody holds open needs a name");
   return op;
 }
 Result<MetaArgs> taken(v1::SymlinkRequest&& message) {

@@ -35,6 +35,7 @@ struct CreateArgs {
   bool open = false;  // answered by OpenResult, else by EntryResult
   bool truncate = false;
   std::uint32_t umask = 0;  // taken from `mode`, unless a default ACL decides
+  bool unnamed = false;     // with `open`; `name` is empty
 };
 struct SymlinkArgs {
   InodeId parent;

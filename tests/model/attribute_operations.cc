@@ -45,9 +45,6 @@ void fill_owner(Dice& dice, const Geometry&, Operation& operation) {
   operation.uid = dice.pick<uid_t>({0, 1000, 65534, static_cast<uid_t>(-1)});
   operation.gid = dice.pick<gid_t>({0, 100, 1000, static_cast<gid_t>(-1)});
   operation.flags = dice.one_in(2) ? AT_SYMLINK_NOFOLLOW : 0;
-  // A chown of nothing drops set-id bits on a local disk; the kernel does not tell FUSE of it.
-  const auto same = static_cast<uid_t>(-1);
-  if (operation.uid == same && operation.gid == static_cast<gid_t>(-1)) operation.uid = 0;
 }
 Outcome change_owner(Side& side, const Operation& operation) {
   if (operation.uses_slot) return answered(::fchown(side.descriptor(operation.slot), operation.uid, operation.gid));
@@ -135,7 +132,15 @@ std::string attribute_text(const Operation& operation) {
                      operation.length, operation.flags);
 }
 
+// The mount keeps none of what is removed while it is in use, open files aside.
+bool has_lost_attributes(const Side& side, const Operation& operation) {
+  struct stat found {};
+  return operation.uses_slot && ::fstat(side.descriptor(operation.slot), &found) == 0 &&
+         !S_ISREG(found.st_mode) && found.st_nlink == 0;
+}
+
 Outcome set_attribute(Side& side, const Operation& operation) {
+  if (has_lost_attributes(side, operation)) return {};
   const std::string value = pattern(operation.seed, operation.length);
   if (operation.uses_slot)
     return answered(::fsetxattr(side.descriptor(operation.slot), operation.name.c_str(), value.data(), value.size(),
@@ -145,6 +150,7 @@ Outcome set_attribute(Side& side, const Operation& operation) {
 }
 
 Outcome get_attribute(Side& side, const Operation& operation) {
+  if (has_lost_attributes(side, operation)) return {};
   std::string value(operation.length, '?');
   const ssize_t length =
       operation.uses_slot
@@ -156,12 +162,14 @@ Outcome get_attribute(Side& side, const Operation& operation) {
 }
 
 Outcome remove_attribute(Side& side, const Operation& operation) {
+  if (has_lost_attributes(side, operation)) return {};
   if (operation.uses_slot)
     return answered(::fremovexattr(side.descriptor(operation.slot), operation.name.c_str()));
   return answered(::lremovexattr(side.path(operation.path).c_str(), operation.name.c_str()));
 }
 
 Outcome list_attributes(Side& side, const Operation& operation) {
+  if (has_lost_attributes(side, operation)) return {};
   std::string names(4096, '\0');
   const ssize_t length = operation.uses_slot
                              ? ::flistxattr(side.descriptor(operation.slot), names.data(), names.size())

@@ -22,7 +22,8 @@ std::string open_flags_text(int flags) {
                                                        : "O_RDWR";
   const std::pair<int, const char*> names[] = {
       {O_CREAT, "O_CREAT"},   {O_EXCL, "O_EXCL"},           {O_TRUNC, "O_TRUNC"},      {O_APPEND, "O_APPEND"},
-      {O_DIRECT, "O_DIRECT"}, {O_DIRECTORY, "O_DIRECTORY"}, {O_NOFOLLOW, "O_NOFOLLOW"}, {O_DSYNC, "O_DSYNC"}};
+      {O_DIRECT, "O_DIRECT"}, {O_DIRECTORY, "O_DIRECTORY"}, {O_NOFOLLOW, "O_NOFOLLOW"}, {O_DSYNC, "O_DSYNC"},
+      {O_TMPFILE, "O_TMPFILE"}};
   for (const auto& [flag, name] : names) {
     if ((flags & flag) == flag) text += fmt::format("|{}", name);
   }
@@ -57,15 +58,34 @@ Outcome open(Side& side, const Operation& operation) {
   if (!may_be_direct(side, operation.path)) flags &= ~O_DIRECT;
   UniqueFd fd(::openat(side.root(), operation.path.c_str(), flags, operation.mode));
   if (!fd) return answered(-1);
-  // Only regular files are held at the servers while they are open: a
-  // directory or a pipe that is removed then is stale on the mount.
-  if (is_regular(fd.get())) side.put(operation.slot, std::move(fd));
+  side.put(operation.slot, std::move(fd));
   return {};
 }
 
 std::string describe_open(const Operation& operation) {
   return fmt::format("slot {} = open({:?}, {}, 0{:o})", operation.slot, operation.path,
                      open_flags_text(operation.flags), operation.mode);
+}
+
+void fill_temporary(Dice& dice, const Geometry&, Operation& operation) {
+  operation.path = any_path(dice, Wanted::directory);
+  operation.slot = dice.below(kSlots);
+  operation.mode = dice.pick<mode_t>({0644, 0600, 06755});
+  operation.flags = O_TMPFILE | dice.pick({O_RDWR, O_RDWR, O_WRONLY});
+  if (dice.one_in(4)) operation.flags |= O_EXCL;
+}
+std::optional<Feature> needs_temporary(const Operation&) { return Feature::temporary_open; }
+
+void fill_name_for_slot(Dice& dice, const Geometry&, Operation& operation) {
+  operation.uses_slot = true;
+  operation.slot = dice.below(kSlots);
+  operation.path = any_path(dice, Wanted::file);
+}
+
+// What gives a file without a name its first one, and others another.
+Outcome name_slot(Side& side, const Operation& operation) {
+  const std::string from = fmt::format("/proc/self/fd/{}", side.descriptor(operation.slot));
+  return answered(::linkat(AT_FDCWD, from.c_str(), side.root(), operation.path.c_str(), AT_SYMLINK_FOLLOW));
 }
 
 void fill_slot(Dice& dice, const Geometry&, Operation& operation) {
@@ -124,6 +144,11 @@ Outcome forget_pages(Side& side, const Operation& operation) {
 
 constexpr OperationKind kKinds[] = {
     {"open", 110, fill_open, open, describe_open},
+    {"tmpfile", 12, fill_temporary, open, describe_open, needs_temporary},
+    {"name", 15, fill_name_for_slot, name_slot,
+     [](const Operation& operation) {
+       return fmt::format("link(/proc/self/fd/ of slot {}, {:?})", operation.slot, operation.path);
+     }},
     {"close", 35, fill_slot, close,
      [](const Operation& operation) { return fmt::format("close(slot {})", operation.slot); }},
     {"dup", 10, fill_dup, duplicate,

@@ -33,7 +33,6 @@ struct Refusal {
 constexpr Refusal kRefusals[] = {
     {Feature::collapse_range, EOPNOTSUPP, "the kernel's FUSE client refuses it without asking the mount"},
     {Feature::insert_range, EOPNOTSUPP, "the kernel's FUSE client refuses it without asking the mount"},
-    {Feature::temporary_open, EOPNOTSUPP, "the mount does not serve FUSE_TMPFILE"},
 };
 
 constexpr off_t kUnit = 4096;

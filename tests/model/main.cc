@@ -2,6 +2,7 @@
 // step, compared. Exit code 0 if no difference was found.
 #include <sys/stat.h>
 
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -68,6 +69,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   line.run.geometry.file_max = 4 * line.run.geometry.chunk + 8192;
   ::umask(022);
+  std::signal(SIGPIPE, SIG_IGN);  // pipes lose their readers
   const auto same = run_all(line);
   if (!same) std::fprintf(stderr, "dfs-model: %s\n", same.error().to_string().c_str());
   return same && *same ? 0 : 1;

@@ -64,6 +64,12 @@ def rename2(source, target, flags):
         raise OSError(ctypes.get_errno(), "renameat2")
 
 
+def link_followed(source, target):
+    """linkat(2) with AT_SYMLINK_FOLLOW, which os.link() does not do."""
+    if LIBC.linkat(AT_FDCWD, os.fsencode(source), AT_FDCWD, os.fsencode(target), 0x400) != 0:
+        raise OSError(ctypes.get_errno(), "linkat")
+
+
 # --- open ----------------------------------------------------------------------------
 
 
@@ -83,10 +89,26 @@ def flags_that_make_files(top):
     yield "where it is then", (top / "nowhere").exists()
     yield "O_CREAT of a directory", open_error(top, create)
     yield "a mode without permission to write, while being made", made_read_only(top / "read-only")
+    yield "O_TMPFILE", named_late(top, 0, "late")
+    yield "O_TMPFILE|O_EXCL", named_late(top, os.O_EXCL, "never")
+    yield "O_TMPFILE in a file", open_error(file, os.O_TMPFILE | os.O_RDWR)
+    yield "O_TMPFILE for reading", open_error(top, os.O_TMPFILE | os.O_RDONLY)
     for flags in (os.O_WRONLY, os.O_RDWR, os.O_RDONLY):
         write_file(file, b"0123456789")
         yield "O_TRUNC", open_error(file, flags | os.O_TRUNC)
         yield "the size after it", file.stat().st_size
+
+
+def named_late(top, flags, name):
+    """A file made without a name, and what comes of giving it one."""
+    descriptor = opened(top, os.O_TMPFILE | os.O_RDWR | flags, 0o640)
+    if isinstance(descriptor, str):
+        return descriptor
+    os.write(descriptor, b"text")
+    facts = os.fstat(descriptor)
+    error = error_of(link_followed, f"/proc/self/fd/{descriptor}", top / name)
+    os.close(descriptor)
+    return facts.st_nlink, oct(facts.st_mode), error, sorted(os.listdir(top))
 
 
 def made_read_only(path):

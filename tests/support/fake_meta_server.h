@@ -174,6 +174,13 @@ class FakeMetaServer {
   }
   Result<MetaResult> act(const CreateArgs& args) {
     FakeInode* parent = TRY(inodes_.find(args.parent));
+    if (args.unnamed) {
+      FakeInode& inode = inodes_.add(args.parent, args.type, args.mode & ~args.umask, 0);
+      inode.attributes.nlink = 0;
+      OpenResult result = open_inode(inode, false);
+      result.created = true;
+      return result;
+    }
     const auto there = parent->names.find(args.name);
     if (there != parent->names.end()) {
       if (args.exclusive) return fail(Errc::exists, args.name);

@@ -305,6 +305,13 @@ Result<Created> MemoryFileSystem::create(InodeId parent, const std::string& name
   return Created{open_locked(*node), node->attributes, true};
 }
 
+Result<Created> MemoryFileSystem::create_unnamed(InodeId directory, std::uint32_t mode,
+                                                 const OpenOptions&, const CallContext& context) {
+  const std::lock_guard lock(mutex_);
+  MemoryNode* node = TRY(nodes_.add_unnamed(directory, mode & ~context.umask, context.caller));
+  return Created{open_locked(*node), node->attributes, true};
+}
+
 Result<std::size_t> MemoryFileSystem::read(OpenFile& file, std::uint64_t offset,
                                            MutableBuffer into, const CallContext& context) {
   TRY(obstacles_.pass_read(context.interrupt));

@@ -90,6 +90,8 @@ class MemoryFileSystem final : public FileSystem {
   Result<Created> create(InodeId parent, const std::string& name, std::uint32_t mode,
                          bool exclusive, const OpenOptions& options,
                          const CallContext& context) override;
+  Result<Created> create_unnamed(InodeId directory, std::uint32_t mode, const OpenOptions& options,
+                                 const CallContext& context) override;
   Result<std::size_t> read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
                            const CallContext& context) override;
   Result<void> write(OpenFile& file, std::uint64_t offset, BufferView data,

@@ -71,29 +71,42 @@ Result<MemoryNode*> MemoryNodes::add(InodeId parent, const std::string& name, Fi
   if (directory->attributes.nlink == 0) return fail(Errc::not_found);
   if (directory->names.contains(name)) return fail(Errc::exists);
 
+  MemoryNode& node = make(*directory, type, mode, caller);
+  if (type == FileType::directory) {
+    node.parent = parent;
+    ++directory->attributes.nlink;
+  }
+  attach(*directory, name, node.attributes.inode);
+  return &node;
+}
+
+Result<MemoryNode*> MemoryNodes::add_unnamed(InodeId parent, std::uint32_t mode,
+                                             const Caller& caller) {
+  const MemoryNode* directory = TRY(find_directory(parent));
+  MemoryNode& node = make(*directory, FileType::regular, mode, caller);
+  node.attributes.nlink = 0;
+  return &node;
+}
+
+MemoryNode& MemoryNodes::make(const MemoryNode& directory, FileType type, std::uint32_t mode,
+                              const Caller& caller) {
+  const InodeId inode{next_inode_++};
   MemoryNode node;
-  node.attributes.inode = InodeId{next_inode_++};
+  node.attributes.inode = inode;
   node.attributes.type = type;
   node.attributes.mode = mode;
   node.attributes.uid = caller.uid;
   node.attributes.gid = caller.gid;
-  node.attributes.nlink = 1;
+  node.attributes.nlink = type == FileType::directory ? 2 : 1;
+  node.attributes.size = type == FileType::directory ? kDirectoryBytes : 0;
   node.attributes.generation = 1;
-  if (directory->attributes.mode & S_ISGID) {
-    node.attributes.gid = directory->attributes.gid;
+  if (directory.attributes.mode & S_ISGID) {
+    node.attributes.gid = directory.attributes.gid;
     if (type == FileType::directory) node.attributes.mode |= S_ISGID;
-  }
-  if (type == FileType::directory) {
-    node.attributes.nlink = 2;
-    node.attributes.size = kDirectoryBytes;
-    node.parent = parent;
-    ++directory->attributes.nlink;
   }
   node.touch(MemoryNode::Change::contents);
   node.attributes.atime = node.attributes.btime = node.attributes.mtime;
-  attach(*directory, name, node.attributes.inode);
-  const InodeId inode = node.attributes.inode;
-  return &nodes_.emplace(inode, std::move(node)).first->second;
+  return nodes_.emplace(inode, std::move(node)).first->second;
 }
 
 void MemoryNodes::attach(MemoryNode& directory, const std::string& name, InodeId inode) {

@@ -60,12 +60,18 @@ class MemoryNodes {
   // not_found (the directory has been removed).
   Result<MemoryNode*> add(InodeId parent, const std::string& name, FileType type,
                           std::uint32_t mode, const Caller& caller);
+  // The same without a name.
+  Result<MemoryNode*> add_unnamed(InodeId parent, std::uint32_t mode, const Caller& caller);
   void attach(MemoryNode& directory, const std::string& name, InodeId inode);
   void detach(MemoryNode& directory, const std::string& name);
   // Without a name and not open: gone.
   void drop_if_unused(const MemoryNode& node);
 
  private:
+  // Known by its inode number only.
+  MemoryNode& make(const MemoryNode& directory, FileType type, std::uint32_t mode,
+                   const Caller& caller);
+
   std::unordered_map<InodeId, MemoryNode> nodes_;
   std::uint64_t next_inode_ = 2;
   std::uint64_t next_cookie_ = 1;

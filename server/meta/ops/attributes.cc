@@ -20,7 +20,8 @@ Result<void> set_owner_and_mode(Transaction& txn, const Caller& caller, const Se
   const bool changes_owner = args.uid || args.gid;
   if (args.uid) record.uid = *args.uid;
   if (args.gid) record.gid = *args.gid;
-  if (changes_owner || args.size) TRY(drop_capability(txn, args.inode, record));
+  if (changes_owner || args.size || args.clear_set_id)
+    TRY(drop_capability(txn, args.inode, record));
   if (args.mode) return set_mode(txn, args.inode, record, *args.mode);
   if (args.clear_set_id || (changes_owner && caller.uid != 0)) clear_set_id_bits(record);
   return {};

@@ -1,4 +1,5 @@
-// create: regular files, directories, fifos, sockets, devices; and symlink.
+// create: regular files (with or without a name), directories, fifos, sockets,
+// devices; and symlink.
 #include "server/meta/ops/directory.h"
 #include "server/meta/ops/inode_acl.h"
 #include "server/meta/ops/inodes.h"
@@ -9,6 +10,8 @@ namespace dfs::ops {
 namespace {
 
 Result<void> check_type(const CreateArgs& args) {
+  if (args.unnamed && (args.type != FileType::regular || !args.open))
+    return fail(Errc::invalid, "only a regular file that is held open goes without a name");
   switch (args.type) {
     case FileType::regular:
       return {};
@@ -68,18 +71,53 @@ Result<EntryResult> add_inode(Transaction& txn, const OperationContext& context,
   return result;
 }
 
-Result<EntryResult> make(Transaction& txn, const OperationContext& context,
-                         const CreateArgs& args, InodeRecord& directory) {
-  Inherited inherited = TRY(inherit(txn, args, directory));
-  InodeRecord record = new_record(context, args.parent, directory, args.type, inherited.mode);
+// What `args` ask for, in `directory`.
+Result<InodeRecord> asked_record(Transaction& txn, const OperationContext& context,
+                                 const CreateArgs& args, const InodeRecord& directory,
+                                 std::uint32_t mode) {
+  InodeRecord record = new_record(context, args.parent, directory, args.type, mode);
   if (is_device(args.type)) record.rdev = args.rdev;
   if (args.type == FileType::regular) {
     const Policy policy = TRY(effective_policy(txn, context, args.parent));
     record.replicas = policy.replicas;
     record.chunk_size = policy.chunk_size;
   }
+  return record;
+}
+
+Result<EntryResult> make(Transaction& txn, const OperationContext& context,
+                         const CreateArgs& args, InodeRecord& directory) {
+  Inherited inherited = TRY(inherit(txn, args, directory));
+  InodeRecord record = TRY(asked_record(txn, context, args, directory, inherited.mode));
   return add_inode(txn, context, args.parent, directory, args.name, std::move(record),
                    std::move(inherited));
+}
+
+// An orphan from the start. Its maker holds it once the operation is done, so it
+// is to be looked at afterwards.
+Result<Attributes> make_unnamed(Transaction& txn, const OperationContext& context,
+                                const CreateArgs& args, const InodeRecord& directory) {
+  TRY(check_room(context));
+  Inherited inherited = TRY(inherit(txn, args, directory));
+  InodeRecord record = TRY(asked_record(txn, context, args, directory, inherited.mode));
+  record.nlink = 0;
+  const InodeName id = context.ids.next_inode();
+  record.generation = id.generation;
+  TRY(put_inherited(txn, id.inode, record, std::move(inherited)));
+  const Attributes made = attributes_of(id.inode, record);
+  txn.put<tables::Inodes>(id.inode, std::move(record));
+  txn.put<tables::Orphans>(id.inode, {context.now, /*unnamed=*/true});
+  context.unfinished.push_back(id.inode);
+  ++context.totals.inodes;
+  return made;
+}
+
+OpenResult opened_empty(const Attributes& made) {
+  OpenResult opened;
+  opened.attributes = made;
+  opened.extents_complete = true;
+  opened.created = true;
+  return opened;
 }
 
 // The name is taken: answers with what has it, where that is allowed.
@@ -101,21 +139,22 @@ Result<MetaResult> take_existing(Transaction& txn, const OperationContext& conte
 Result<MetaResult> create(Transaction& txn, const OperationContext& context,
                           const CreateArgs& args) {
   TRY(check_type(args));
-  TRY(check_name(args.name));
+  if (!args.unnamed) TRY(check_name(args.name));
   if (is_dots(args.name)) return fail(Errc::exists);
   const InodeRecord* parent = TRY(find_directory(txn, context, args.parent));
   if (parent->nlink == 0) return fail(Errc::not_found, "the directory has been removed");
+  if (args.unnamed) {
+    const Attributes made = TRY(make_unnamed(txn, context, args, *parent));
+    return MetaResult(opened_empty(made));
+  }
   const DirentRecord* entry = TRY(find_entry(txn, args.parent, args.name));
   if (entry != nullptr) return take_existing(txn, context, args, *entry);
 
   InodeRecord* directory = TRY(edit_directory(txn, context, args.parent));
   EntryResult made = TRY(make(txn, context, args, *directory));
   if (!args.open) return MetaResult(std::move(made));
-  OpenResult opened;
-  opened.attributes = made.attributes;
+  OpenResult opened = opened_empty(made.attributes);
   opened.parent = made.parent;
-  opened.extents_complete = true;
-  opened.created = true;
   return MetaResult(std::move(opened));
 }
 

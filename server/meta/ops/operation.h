@@ -80,8 +80,9 @@ struct OperationContext {
   Policy defaults;  // where no directory up to the root says anything
   IdSource& ids;
   Totals& totals;
-  // Orphans that nobody holds and that have too much to purge in one go are
-  // added here: call purge_orphan() on them in later batches.
+  // Orphans to look at in later batches are added here, to call purge_orphan()
+  // on them once nobody holds them: those with too much to purge in one go, and
+  // those made without a name.
   std::vector<InodeId>& unfinished;
   Room* room = nullptr;  // null: as much as there may be
 };

@@ -27,8 +27,11 @@ Result<EntryResult> lookup(Transaction& txn, const OperationContext& context,
 // that exists and may exist is opened as it is (and truncated if asked).
 //   exists          exclusive, or something else than a regular file has the name
 //   is_directory    a directory has it
+// args.unnamed makes a regular file without a name, an orphan from the start;
+// the parent, from which it has policy, group and lists, does not change.
 //   too_many_links  the parent cannot have another subdirectory
-//   invalid         a type that create() does not make, or `open` of a special file
+//   invalid         a type that create() does not make, `open` of a special
+//                   file, `unnamed` of what is not opened
 Result<MetaResult> create(Transaction& txn, const OperationContext& context,
                           const CreateArgs& args);
 
@@ -39,7 +42,8 @@ Result<EntryResult> symlink(Transaction& txn, const OperationContext& context,
 Result<ReadlinkResult> readlink(Transaction& txn, const OperationContext& context,
                                 const ReadlinkArgs& args);
 
-//   exists, not_permitted (a directory), not_found (it has no name any more),
+// What is held and never had a name gets its first: it is no orphan any more.
+//   exists, not_permitted (a directory), not_found (it has lost its last name),
 //   too_many_links
 Result<EntryResult> link(Transaction& txn, const OperationContext& context, const LinkArgs& args);
 

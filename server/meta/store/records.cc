@@ -134,6 +134,7 @@ bool decode(std::string_view bytes, XattrRecord& record) {
 void encode(const OrphanRecord& record, std::string& out) {
   auto& message = scratch<v1::OrphanRecord>();
   message.set_since(record.since);
+  message.set_unnamed(record.unnamed);
   serialize(message, out);
 }
 
@@ -141,6 +142,7 @@ bool decode(std::string_view bytes, OrphanRecord& record) {
   auto& message = scratch<v1::OrphanRecord>();
   if (!parse_into(bytes, message)) return false;
   record.since = message.since();
+  record.unnamed = message.unnamed();
   return true;
 }
 

@@ -75,6 +75,7 @@ struct GarbageRecord {
 };
 struct OrphanRecord {
   WallNanos since = 0;
+  bool unnamed = false;  // never had a name: a link may give it one
 };
 struct GroupRecord {
   std::string pool;

@@ -154,6 +154,51 @@ TEST_F(Names, LoseSetIdBitsWhenAnOrdinaryUserWritesTheFile) {
   }
 }
 
+TEST_F(Names, LoseSetIdBitsWhenAFileIsGivenToNobodyElse) {
+  ASSERT_EQ(::chmod(directory().c_str(), 0755), 0);
+  ASSERT_EQ(write_text(path("file"), "text"), 0);
+  const std::string file = path("file");
+  const auto give = [&file] { return errno_of(::chown(file.c_str(), -1, -1)); };
+  ASSERT_EQ(::chmod(file.c_str(), 06777), 0);
+  EXPECT_EQ(as_ordinary_user(give), 0);
+  EXPECT_EQ(status_of(file).st_mode & 07777, 06777u) << "not for others to take";
+  ASSERT_EQ(give(), 0);
+  EXPECT_EQ(status_of(file).st_mode & 07777, 0777u);
+  ASSERT_EQ(::chown(file.c_str(), kSomebody, kSomebody), 0);
+  ASSERT_EQ(::chmod(file.c_str(), 06755), 0);
+  ASSERT_EQ(as_ordinary_user(give), 0);
+  EXPECT_EQ(status_of(file).st_mode & 07777, 0755u);
+  ASSERT_EQ(::mkdir(path("shared").c_str(), 0755), 0);
+  ASSERT_EQ(::chmod(path("shared").c_str(), 02755), 0);
+  ASSERT_EQ(::chown(path("shared").c_str(), -1, -1), 0);
+  EXPECT_EQ(status_of(path("shared")).st_mode & 07777, 02755u);
+}
+
+TEST_F(Names, OfFilesThatWereBornCanTellWhen) {
+  ASSERT_EQ(write_text(path("file"), "text"), 0);
+  ASSERT_EQ(::mknod(path("device").c_str(), S_IFCHR | 0600, makedev(300, 70000)), 0);
+  for (const char* name : {"file", "device"}) {
+    const struct stat before = status_of(path(name));
+    struct statx found {};
+    ASSERT_EQ(::statx(AT_FDCWD, path(name).c_str(), AT_STATX_FORCE_SYNC | AT_SYMLINK_NOFOLLOW,
+                      STATX_BASIC_STATS | STATX_BTIME, &found), 0);
+    const Attributes kept =
+        *files_.get_attributes(files_.find(kRootInode, name), CallContext{});
+    EXPECT_TRUE(found.stx_mask & STATX_BTIME);
+    EXPECT_EQ(found.stx_btime.tv_sec * 1'000'000'000 + found.stx_btime.tv_nsec, kept.btime);
+    EXPECT_EQ(found.stx_mtime.tv_sec * 1'000'000'000 + found.stx_mtime.tv_nsec, kept.mtime);
+    EXPECT_EQ(found.stx_ctime.tv_nsec, before.st_ctim.tv_nsec);
+    EXPECT_EQ(found.stx_atime.tv_nsec, before.st_atim.tv_nsec);
+    EXPECT_EQ(found.stx_mode, before.st_mode);
+    EXPECT_EQ(found.stx_ino, before.st_ino);
+    EXPECT_EQ(found.stx_nlink, before.st_nlink);
+    EXPECT_EQ(found.stx_size, static_cast<std::uint64_t>(before.st_size));
+    EXPECT_EQ(found.stx_blocks, static_cast<std::uint64_t>(before.st_blocks));
+    EXPECT_EQ(found.stx_blksize, static_cast<std::uint64_t>(before.st_blksize));
+    EXPECT_EQ(makedev(found.stx_rdev_major, found.stx_rdev_minor), before.st_rdev);
+  }
+}
+
 TEST_F(Names, LoseSetIdBitsThatAppearWhileTheFileIsBeingWritten) {
   ASSERT_EQ(write_text(path("file"), "text"), 0);
   ASSERT_EQ(::chmod(path("file").c_str(), 0777), 0);

@@ -77,6 +77,22 @@ TEST(RequestHints, GiveLibfuseTheShortFormOfSetxattr) {
   EXPECT_EQ(std::memcmp(read.data() + sizeof header + 8, "name\0value", 11), 0);
 }
 
+TEST(RequestHints, TellWhatLibfuseTakesForAnotherRequest) {
+  const auto opcode_after = [](std::vector<std::byte> request) {
+    fuse_in_header header;
+    std::memcpy(&header, as_libfuse_reads(request, 0).data(), sizeof header);
+    return header.opcode;
+  };
+  const auto make = request_with(FUSE_TMPFILE, fuse_create_in{});
+  EXPECT_TRUE(hints_of(make, 0).unnamed);
+  EXPECT_EQ(opcode_after(make), FUSE_CREATE);
+  EXPECT_FALSE(hints_of(request_with(FUSE_CREATE, fuse_create_in{}), 0).unnamed);
+  const auto look = request_with(kernel::kStatx, fuse_getattr_in{});
+  EXPECT_TRUE(hints_of(look, 0).statx);
+  EXPECT_EQ(opcode_after(look), FUSE_GETATTR);
+  EXPECT_FALSE(hints_of(request_with(FUSE_GETATTR, fuse_getattr_in{}), 0).statx);
+}
+
 TEST(SetIdMemory, HoldsUntilAModeChangesOrTimePasses) {
   FakeClock clock;
   ModeChanges changes;

@@ -109,6 +109,7 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       TouchArgs{{{inode, -5, 6}, {InodeId{43}, 7, 8}}},
       CreateArgs{inode, name, FileType::regular, 0640, 0, true, true, true, 022},
       CreateArgs{inode, name, FileType::block_device, 0600, 0x801},
+      CreateArgs{inode, "", FileType::regular, 0600, 0, false, true, false, 022, true},
       SymlinkArgs{inode, name, std::string(kSymlinkMax, 't')},
       ReadlinkArgs{inode},
       LinkArgs{inode, InodeId{1}, name},
@@ -254,6 +255,11 @@ TEST(Convert, RefusesWhatNoClientOfOursSends) {
   EXPECT_EQ(refusal_of(RenameArgs{inode, "a", inode, "b", true, true}), Errc::invalid);
   EXPECT_EQ(refusal_of(CreateArgs{inode, "a", FileType::directory, 0, 0, false, true}),
             Errc::bad_message);
+  EXPECT_EQ(refusal_of(CreateArgs{inode, "", FileType::regular, 0, 0, false, true}),
+            Errc::bad_message);
+  EXPECT_EQ(refusal_of(CreateArgs{inode, "", FileType::regular, 0, 0, false, false, false, 0, true}),
+            Errc::bad_message)
+      << "without a name and held by nobody";
   v1::Request strange_type;
   strange_type.mutable_create()->set_parent(1);
   strange_type.mutable_create()->set_name("a");

@@ -219,6 +219,11 @@ class CoreTest : public ::testing::Test {
                CreateArgs{.parent = kRootInode, .name = name, .mode = 0644, .open = true})
         .attributes;
   }
+  Attributes make_unnamed_file(Client& client) {
+    return get<OpenResult>(client,
+                           CreateArgs{.parent = kRootInode, .name = {}, .open = true, .unnamed = true})
+        .attributes;
+  }
   Errc look(Client& client, const std::string& name) {
     return error_of(call(client, LookupArgs{kRootInode, name}));
   }

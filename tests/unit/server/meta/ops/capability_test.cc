@@ -52,6 +52,13 @@ TEST_F(CapabilityTest, StaysWhenACommitChangesNoByte) {
   EXPECT_TRUE(has_it());
 }
 
+TEST_F(CapabilityTest, GoesWithTheSetIdBits) {
+  SetAttrArgs clear = change_of(f_);
+  clear.clear_set_id = true;
+  must<AttributesResult>(clear);
+  EXPECT_FALSE(has_it());
+}
+
 TEST_F(CapabilityTest, GoesWithATruncation) {
   SetAttrArgs cut = change_of(f_);
   cut.size = 50;

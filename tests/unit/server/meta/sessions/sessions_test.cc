@@ -266,6 +266,48 @@ TEST_F(Orphans, AreReleasedWhenTheSessionThatHoldsThemEnds) {
   EXPECT_EQ(stat(one, inode), Errc::stale);
 }
 
+TEST_F(Orphans, AFileMadeWithoutANameStaysUntilItIsReleased) {
+  Client client = connect();
+  const InodeId inode = make_unnamed_file(client).inode;
+  clock.advance(1h);
+  tick();
+  EXPECT_EQ(stat(client, inode), Errc::ok);
+  call(client, ReleaseArgs{inode});
+  tick();
+  EXPECT_EQ(stat(client, inode), Errc::stale);
+  EXPECT_EQ(error_of(call(client, LinkArgs{inode, kRootInode, "f"})), Errc::stale);
+}
+
+TEST_F(Orphans, AFileMadeWithoutANameOutlivesARestartWithItsSession) {
+  Client client = connect();
+  Client gone = connect();
+  const InodeId kept = make_unnamed_file(client).inode;
+  const InodeId lost = make_unnamed_file(gone).inode;
+  restart();
+  reconnect(client, {kept});
+  clock.advance(config.session_timeout + 1s);
+  tick();
+  EXPECT_EQ(stat(client, lost), Errc::stale);
+  EXPECT_EQ(error_of(call(client, LinkArgs{kept, kRootInode, "f"})), Errc::ok);
+  call(client, ReleaseArgs{kept});
+  clock.advance(1h);
+  tick();
+  EXPECT_EQ(look(client, "f"), Errc::ok) << "it has a name now";
+}
+
+TEST_F(Orphans, AFileMadeWithoutANameGoesWithItsSession) {
+  Client one = connect();
+  Client two = connect();
+  const InodeId inode = make_unnamed_file(two).inode;
+  EXPECT_EQ(error_of(call(one, LinkArgs{inode, kRootInode, "f"})), Errc::ok)
+      << "whoever knows its number and finds it held may name it";
+  const InodeId other = make_unnamed_file(two).inode;
+  say_goodbye(two);
+  tick();
+  EXPECT_EQ(stat(one, inode), Errc::ok);
+  EXPECT_EQ(stat(one, other), Errc::stale);
+}
+
 TEST_F(Orphans, AreTriedAgainWhenTheLogTookNoChanges) {
   Client client = connect();
   const InodeId inode = make_open_file(client, "a").inode;

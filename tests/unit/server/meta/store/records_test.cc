@@ -83,6 +83,7 @@ TEST(Records, KeepEveryFieldOfTheOthers) {
   EXPECT_EQ(round_trip(ChunkRecord{1, 2}).references, 2U);
   EXPECT_EQ(round_trip(GarbageRecord{{ServerId{1}, ServerId{2}}, 3}).servers.size(), 2U);
   EXPECT_EQ(round_trip(OrphanRecord{4}).since, 4);
+  EXPECT_TRUE(round_trip(OrphanRecord{4, true}).unnamed);
   EXPECT_EQ(round_trip(MissingRecord{5}).length, 5U);
   EXPECT_EQ(round_trip(XattrRecord{std::string("\0v", 2)}).value.size(), 2U);
   EXPECT_EQ(round_trip(ReplyRecord{"reply"}).bytes, "reply");
