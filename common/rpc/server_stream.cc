@@ -146,10 +146,10 @@ void ServerStream::close(const Error& error) {
 void ServerStream::done(bool) {
   done_ = true;
   end();
-  leave_if_quiet();
 }
 
-// Comes from the failed read, from the end of the call, or from both.
+// Comes from the failed read, from the end of the call, or from both. The stream
+// may be gone when it returns.
 void ServerStream::end() {
   {
     const std::lock_guard lock(mutex_);
