@@ -19,16 +19,18 @@ constexpr std::uint32_t kRunsMax = 4096;
 
 std::size_t DirtyFile::blocks_needed(std::uint64_t offset, std::size_t length,
                                      std::uint32_t chunk_size) const {
-  const PendingChunk* chunk = continued_by(offset);
+  // What is left of a write between ranges that are overwritten in place goes
+  // to whatever chunk it continues.
+  const bool cut_up = ranges_.overlaps(offset, length);
+  const PendingChunk* chunk = cut_up ? nullptr : continued_by(offset);
   const bool fits = chunk != nullptr && chunk->tail_room() >= length &&
                     chunk->length() + length <= chunk_size &&
                     offset % chunk_size + length <= chunk_size;
   if (fits) return 0;
   // Every chunk it may be spread over can begin and end inside a block: the
   // one it joins, the one up to the border, those behind it; and, when it is
-  // cut up by ranges that are overwritten in place, each open one.
-  const std::size_t cut_up = ranges_.overlaps(offset, length) ? 2 * kOpenChunksMax : 0;
-  const std::size_t chunks = length / chunk_size + 3 + cut_up;
+  // cut up, each open one and the one that is begun when that is full.
+  const std::size_t chunks = length / chunk_size + 3 + (cut_up ? 2 * kOpenChunksMax : 0);
   return length / WriteBuffer::kBlock + chunks;
 }
 

@@ -75,6 +75,21 @@ TEST_F(DirtyFileTest, OverwritesInPlaceWhatIsStillOpen) {
   EXPECT_EQ(file_.chunks().front()->length(), 10000U);
 }
 
+// The write continues a stream that has room for it, but its end lies behind
+// bytes of another chunk and joins a third one, whose blocks are full.
+TEST_F(DirtyFileTest, HasBlocksForTheEndOfAWriteThatIsCutUp) {
+  write(0, 100 * KiB, 1);
+  write(104 * KiB, 64 * KiB, 2);
+  file_.cut(108 * KiB, 60 * KiB);
+  write(1 * MiB, 32 * KiB, 3);
+  write(2 * MiB, 32 * KiB, 3);
+  ASSERT_EQ(file_.chunks().size(), 3U);
+
+  write(100 * KiB, 20 * KiB, 4);
+  EXPECT_EQ(file_.chunks()[0]->length(), 104 * KiB);
+  EXPECT_EQ(file_.chunks()[2]->length(), 76 * KiB);
+}
+
 TEST_F(DirtyFileTest, ForgetsAChunkThatNothingRefersToAnyMore) {
   write(0, 10000, 1);
   const std::size_t used = buffer_.used_bytes();
