@@ -35,7 +35,8 @@ class DirtyFile {
 
   explicit DirtyFile(WriteBuffer& buffer) : buffer_(buffer) {}
 
-  // Blocks that write() may need for this; 0 when the open chunk has room.
+  // Blocks that write() may need for this; 0 when it continues an open chunk
+  // that has room and lies over nothing that is dirty already.
   std::size_t blocks_needed(std::uint64_t offset, std::size_t length,
                             std::uint32_t chunk_size) const;
   // Takes `data`. Chunks that became full are added to `sealed`.
