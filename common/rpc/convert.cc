@@ -74,6 +74,9 @@ void to_proto(const Attributes& attributes, v1::Attributes& message) {
   message.set_chunk_size(attributes.chunk_size);
   message.set_replicas(attributes.replicas);
   message.set_xattrs(attributes.xattrs);
+  message.set_lease(to_proto(attributes.lease));
+  message.set_provisional(attributes.provisional);
+  message.set_consistency(static_cast<v1::Consistency>(attributes.consistency));
 }
 
 Result<Attributes> from_proto(const v1::Attributes& message) {
@@ -98,6 +101,11 @@ Result<Attributes> from_proto(const v1::Attributes& message) {
   attributes.chunk_size = message.chunk_size();
   attributes.replicas = TRY(convert::replicas(message.replicas()));
   attributes.xattrs = message.xattrs();
+  attributes.lease = TRY(from_proto(message.lease()));
+  attributes.provisional = message.provisional();
+  if (!v1::Consistency_IsValid(message.consistency()))
+    return bad(fmt::format("{} is no consistency", static_cast<int>(message.consistency())));
+  attributes.consistency = static_cast<Consistency>(message.consistency());
   return attributes;
 }
 
@@ -246,6 +254,38 @@ Result<GroupTable> from_proto(const v1::GroupTable& message) {
       return bad(fmt::format("server {} is in a table twice", id.value()));
   }
   return table;
+}
+
+// --- leases --------------------------------------------------------------------------
+
+v1::LeaseKind to_proto(LeaseKind kind) { return static_cast<v1::LeaseKind>(kind); }
+
+Result<LeaseKind> from_proto(v1::LeaseKind kind) {
+  if (!v1::LeaseKind_IsValid(kind))
+    return bad(fmt::format("{} is no kind of lease", static_cast<int>(kind)));
+  return static_cast<LeaseKind>(kind);
+}
+
+void to_proto(const LeaseRecall& recall, v1::LeaseRecall& message) {
+  message.set_order(recall.order);
+  for (const RecalledLease& lease : recall.leases) {
+    v1::RecalledLease& added = *message.add_leases();
+    added.set_inode(lease.inode.value());
+    added.set_keep(to_proto(lease.keep));
+  }
+}
+
+Result<LeaseRecall> from_proto(const v1::LeaseRecall& message) {
+  LeaseRecall recall;
+  recall.order = message.order();
+  recall.leases.reserve(static_cast<std::size_t>(message.leases_size()));
+  for (const v1::RecalledLease& lease : message.leases()) {
+    RecalledLease& added = recall.leases.emplace_back();
+    added.inode = TRY(convert::inode(lease.inode()));
+    added.keep = TRY(from_proto(lease.keep()));
+    if (added.keep > LeaseKind::read) return bad("a recall leaves a write lease");
+  }
+  return recall;
 }
 
 // --- locks ---------------------------------------------------------------------------

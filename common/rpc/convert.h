@@ -32,9 +32,10 @@ void to_proto(const MetaArgs& args, v1::Request& request);
 // Moves strings out of `request`.
 Result<MetaArgs> from_proto(v1::Request&& request);
 
-// Sets the result or the error; the id is the caller's.
+// Sets the result or the error; the id and the lease order are the caller's.
 void to_proto(const Result<MetaResult>& result, v1::Response& response);
 // The error the server answered, or `bad_message`. Moves strings out of `response`.
+// What a lease came with has the response's lease order.
 Result<MetaResult> from_proto(v1::Response&& response);
 
 // --- parts ------------------------------------------------------------------------
@@ -62,6 +63,11 @@ void to_proto(const FileLock& lock, v1::FileLock& message);
 Result<FileLock> from_proto(const v1::FileLock& message);
 void to_proto(const HeldLock& held, v1::HeldLock& message);
 Result<HeldLock> from_proto(const v1::HeldLock& message);
+
+v1::LeaseKind to_proto(LeaseKind kind);
+Result<LeaseKind> from_proto(v1::LeaseKind kind);
+void to_proto(const LeaseRecall& recall, v1::LeaseRecall& message);
+Result<LeaseRecall> from_proto(const v1::LeaseRecall& message);
 
 v1::FileType to_proto(FileType type);
 Result<FileType> from_proto(v1::FileType type);

@@ -1,6 +1,5 @@
-// MetaArgs <-> v1::Request.
+// v1::Request -> MetaArgs.
 #include <algorithm>
-#include <type_traits>
 #include <utility>
 
 #include "common/rpc/convert.h"
@@ -11,219 +10,7 @@ namespace dfs {
 using convert::bad;
 using convert::check_count;
 
-bool is_mutation(const MetaArgs& args) {
-  return std::visit(
-      [](const auto& op) {
-        using Op = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<Op, OpenArgs>) return op.truncate;
-        return std::is_same_v<Op, SetAttrArgs> || std::is_same_v<Op, CreateArgs> ||
-               std::is_same_v<Op, SymlinkArgs> || std::is_same_v<Op, LinkArgs> ||
-               std::is_same_v<Op, UnlinkArgs> || std::is_same_v<Op, RenameArgs> ||
-               std::is_same_v<Op, SetXattrArgs> || std::is_same_v<Op, RemoveXattrArgs> ||
-               std::is_same_v<Op, CommitArgs> || std::is_same_v<Op, SetPolicyArgs> ||
-               std::is_same_v<Op, CloneArgs>;
-      },
-      args);
-}
-
 namespace {
-
-// --- to the wire ---------------------------------------------------------------------
-
-void put(const LookupArgs& op, v1::Request& to) {
-  v1::LookupRequest& message = *to.mutable_lookup();
-  message.set_parent(op.parent.value());
-  message.set_name(op.name);
-}
-void put(const GetAttrArgs& op, v1::Request& to) {
-  to.mutable_get_attr()->set_inode(op.inode.value());
-}
-void put(const SetAttrArgs& op, v1::Request& to) {
-  v1::SetAttrRequest& message = *to.mutable_set_attr();
-  message.set_inode(op.inode.value());
-  if (op.mode) message.set_mode(*op.mode);
-  if (op.uid) message.set_uid(*op.uid);
-  if (op.gid) message.set_gid(*op.gid);
-  if (op.size) message.set_size(*op.size);
-  if (op.atime) message.set_atime(*op.atime);
-  if (op.mtime) message.set_mtime(*op.mtime);
-  if (op.ctime) message.set_ctime(*op.ctime);
-  message.set_atime_now(op.atime_now);
-  message.set_mtime_now(op.mtime_now);
-  message.set_clear_set_id(op.clear_set_id);
-}
-void put(const CreateArgs& op, v1::Request& to) {
-  v1::CreateRequest& message = *to.mutable_create();
-  message.set_parent(op.parent.value());
-  message.set_name(op.name);
-  message.set_type(to_proto(op.type));
-  message.set_mode(op.mode);
-  message.set_umask(op.umask);
-  message.set_rdev(op.rdev);
-  message.set_exclusive(op.exclusive);
-  message.set_open(op.open);
-  message.set_truncate(op.truncate);
-  message.set_unnamed(op.unnamed);
-}
-void put(const SymlinkArgs& op, v1::Request& to) {
-  v1::SymlinkRequest& message = *to.mutable_symlink();
-  message.set_parent(op.parent.value());
-  message.set_name(op.name);
-  message.set_target(op.target);
-}
-void put(const ReadlinkArgs& op, v1::Request& to) {
-  to.mutable_readlink()->set_inode(op.inode.value());
-}
-void put(const LinkArgs& op, v1::Request& to) {
-  v1::LinkRequest& message = *to.mutable_link();
-  message.set_inode(op.inode.value());
-  message.set_new_parent(op.new_parent.value());
-  message.set_new_name(op.new_name);
-}
-void put(const UnlinkArgs& op, v1::Request& to) {
-  v1::UnlinkRequest& message = *to.mutable_unlink();
-  message.set_parent(op.parent.value());
-  message.set_name(op.name);
-  message.set_directory(op.directory);
-}
-void put(const RenameArgs& op, v1::Request& to) {
-  v1::RenameRequest& message = *to.mutable_rename();
-  message.set_parent(op.parent.value());
-  message.set_name(op.name);
-  message.set_new_parent(op.new_parent.value());
-  message.set_new_name(op.new_name);
-  message.set_no_replace(op.no_replace);
-  message.set_exchange(op.exchange);
-}
-void put(const ReadDirArgs& op, v1::Request& to) {
-  v1::ReadDirRequest& message = *to.mutable_read_dir();
-  message.set_inode(op.inode.value());
-  message.set_cookie(op.cookie);
-  message.set_entries_max(op.entries_max);
-}
-void put(const StatFsArgs&, v1::Request& to) { to.mutable_stat_fs(); }
-void put(const TouchArgs& op, v1::Request& to) {
-  v1::TouchRequest& message = *to.mutable_touch();
-  message.mutable_times()->Reserve(static_cast<int>(op.times.size()));
-  for (const AccessTime& time : op.times) {
-    v1::AccessTime& added = *message.add_times();
-    added.set_inode(time.inode.value());
-    added.set_seen(time.seen);
-    added.set_accessed(time.accessed);
-  }
-}
-void put(const SetXattrArgs& op, v1::Request& to) {
-  v1::SetXattrRequest& message = *to.mutable_set_xattr();
-  message.set_inode(op.inode.value());
-  message.set_name(op.name);
-  message.set_value(op.value);
-  message.set_create_only(op.create_only);
-  message.set_replace_only(op.replace_only);
-  message.set_clear_set_gid(op.clear_set_gid);
-}
-void put(const GetXattrArgs& op, v1::Request& to) {
-  v1::GetXattrRequest& message = *to.mutable_get_xattr();
-  message.set_inode(op.inode.value());
-  message.set_name(op.name);
-}
-void put(const ListXattrArgs& op, v1::Request& to) {
-  to.mutable_list_xattr()->set_inode(op.inode.value());
-}
-void put(const RemoveXattrArgs& op, v1::Request& to) {
-  v1::RemoveXattrRequest& message = *to.mutable_remove_xattr();
-  message.set_inode(op.inode.value());
-  message.set_name(op.name);
-}
-void put(const OpenArgs& op, v1::Request& to) {
-  v1::OpenRequest& message = *to.mutable_open();
-  message.set_inode(op.inode.value());
-  message.set_truncate(op.truncate);
-}
-void put(const ReleaseArgs& op, v1::Request& to) {
-  v1::ReleaseRequest& message = *to.mutable_release();
-  message.set_inode(op.inode.value());
-  message.set_count(op.count);
-}
-void put(const GetExtentsArgs& op, v1::Request& to) {
-  v1::GetExtentsRequest& message = *to.mutable_get_extents();
-  message.set_inode(op.inode.value());
-  message.set_offset(op.offset);
-  message.set_extents_max(op.extents_max);
-}
-void put(const CommitFile& file, v1::CommitFile& message) {
-  message.set_inode(file.inode.value());
-  for (const Extent& extent : file.extents) to_proto(extent, *message.add_extents());
-  for (const FileRange& hole : file.holes) {
-    v1::Range& range = *message.add_holes();
-    range.set_offset(hole.offset);
-    range.set_length(hole.length);
-  }
-  message.set_size_at_least(file.size_at_least);
-  if (file.mtime) message.set_mtime(*file.mtime);
-  message.set_clear_set_id(file.clear_set_id);
-}
-void put(const CommitArgs& op, v1::Request& to) {
-  v1::CommitRequest& message = *to.mutable_commit();
-  for (const CommitFile& file : op.files) put(file, *message.add_files());
-  message.set_sync(op.sync);
-  for (const ChunkPlacement& placement : op.placements) {
-    v1::ChunkPlacement& added = *message.add_placements();
-    added.set_chunk(placement.chunk.value());
-    added.set_length(placement.length);
-    for (const ServerId server : placement.missing_on) added.add_missing_on(server.value());
-  }
-}
-void put(const AllocateArgs& op, v1::Request& to) {
-  v1::AllocateRequest& message = *to.mutable_allocate();
-  message.set_inode(op.inode.value());
-  message.set_count(op.count);
-  for (const ServerId server : op.avoid) message.add_avoid(server.value());
-}
-void put(const SyncArgs&, v1::Request& to) { to.mutable_sync(); }
-void put(const ClusterStatusArgs&, v1::Request& to) { to.mutable_cluster_status(); }
-void put(const KeepAliveArgs&, v1::Request& to) { to.mutable_keep_alive(); }
-void put(const ReportArgs& op, v1::Request& to) {
-  v1::ReportRequest& message = *to.mutable_report();
-  message.set_chunk(op.chunk.value());
-  message.set_server(op.server.value());
-  to_proto(op.problem, *message.mutable_problem());
-}
-void put(const SetPolicyArgs& op, v1::Request& to) {
-  v1::SetPolicyRequest& message = *to.mutable_set_policy();
-  message.set_inode(op.inode.value());
-  if (op.replicas) message.set_replicas(*op.replicas);
-  if (op.chunk_size) message.set_chunk_size(*op.chunk_size);
-}
-void put(const GetPolicyArgs& op, v1::Request& to) {
-  to.mutable_get_policy()->set_inode(op.inode.value());
-}
-void put(const CloneArgs& op, v1::Request& to) {
-  v1::CloneRequest& message = *to.mutable_clone();
-  message.set_source(op.source.value());
-  message.set_source_offset(op.source_offset);
-  message.set_inode(op.inode.value());
-  message.set_offset(op.offset);
-  message.set_length(op.length);
-  message.set_mtime(op.mtime);
-  message.set_clear_set_id(op.clear_set_id);
-}
-void put(const SetLockArgs& op, v1::Request& to) {
-  v1::SetLockRequest& message = *to.mutable_set_lock();
-  message.set_inode(op.inode.value());
-  to_proto(op.lock, *message.mutable_lock());
-  message.set_wait(op.wait);
-  message.set_ticket(op.ticket);
-}
-void put(const GetLockArgs& op, v1::Request& to) {
-  v1::GetLockRequest& message = *to.mutable_get_lock();
-  message.set_inode(op.inode.value());
-  to_proto(op.lock, *message.mutable_lock());
-}
-void put(const CancelLockArgs& op, v1::Request& to) {
-  to.mutable_cancel_lock()->set_ticket(op.ticket);
-}
-
-// --- from the wire -------------------------------------------------------------------
 
 Result<std::string> taken_name(std::string&& name) {
   TRY(check_name(name));
@@ -257,6 +44,7 @@ Result<MetaArgs> taken(v1::LookupRequest&& message) {
   op.parent = TRY(convert::inode(message.parent()));
   op.name = std::move(*message.mutable_name());
   if (op.name != "." && op.name != "..") TRY(check_name(op.name));
+  op.may_be_absent = message.may_be_absent();
   return op;
 }
 Result<MetaArgs> taken(v1::GetAttrRequest&& message) {
@@ -325,6 +113,7 @@ Result<MetaArgs> taken(v1::UnlinkRequest&& message) {
   op.parent = TRY(convert::inode(message.parent()));
   op.name = TRY(taken_name(std::move(*message.mutable_name())));
   op.directory = message.directory();
+  op.keep = message.keep();
   return op;
 }
 Result<MetaArgs> taken(v1::RenameRequest&& message) {
@@ -335,6 +124,7 @@ Result<MetaArgs> taken(v1::RenameRequest&& message) {
   op.new_name = TRY(taken_name(std::move(*message.mutable_new_name())));
   op.no_replace = message.no_replace();
   op.exchange = message.exchange();
+  op.keep = message.keep();
   if (op.no_replace && op.exchange)
     return fail(Errc::invalid, "a rename cannot both exchange and not replace");
   return op;
@@ -391,6 +181,7 @@ Result<MetaArgs> taken(v1::OpenRequest&& message) {
   OpenArgs op;
   op.inode = TRY(convert::inode(message.inode()));
   op.truncate = message.truncate();
+  op.write = message.write();
   return op;
 }
 Result<MetaArgs> taken(v1::ReleaseRequest&& message) {
@@ -423,6 +214,7 @@ Result<CommitFile> commit_file_from(const v1::CommitFile& message) {
   file.size_at_least = TRY(convert::file_size(message.size_at_least()));
   if (message.has_mtime()) file.mtime = message.mtime();
   file.clear_set_id = message.clear_set_id();
+  if (message.has_only_if()) file.only_if = message.only_if();
   return file;
 }
 Result<ChunkPlacement> placement_from(const v1::ChunkPlacement& message) {
@@ -521,12 +313,38 @@ Result<MetaArgs> taken(v1::CancelLockRequest&& message) {
   if (message.ticket() == 0) return bad("a cancellation has no ticket");
   return CancelLockArgs{message.ticket()};
 }
+Result<MetaArgs> taken(v1::AcquireLeaseRequest&& message) {
+  AcquireLeaseArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  op.kind = TRY(from_proto(message.kind()));
+  if (op.kind != LeaseKind::read && op.kind != LeaseKind::write)
+    return bad("a lease to acquire is neither for reading nor for writing");
+  return op;
+}
+Result<MetaArgs> taken(v1::ReturnLeasesRequest&& message) {
+  TRY(check_count("leases given back", message.leases_size(),
+                  static_cast<std::int64_t>(kLeasesPerReturnMax)));
+  ReturnLeasesArgs op;
+  op.leases.reserve(static_cast<std::size_t>(message.leases_size()));
+  for (const v1::ReturnedLease& lease : message.leases()) {
+    ReturnedLease& added = op.leases.emplace_back();
+    added.inode = TRY(convert::inode(lease.inode()));
+    added.keep = TRY(from_proto(lease.keep()));
+    if (added.keep > LeaseKind::read) return bad("a lease for writing is given back and kept");
+    added.order = lease.order();
+    added.holds = lease.holds();
+  }
+  return op;
+}
+Result<MetaArgs> taken(v1::HoldRequest&& message) {
+  HoldArgs op;
+  op.inode = TRY(convert::inode(message.inode()));
+  if (message.count() == 0) return bad("a hold holds nothing");
+  op.count = message.count();
+  return op;
+}
 
 }  // namespace
-
-void to_proto(const MetaArgs& args, v1::Request& request) {
-  std::visit([&](const auto& op) { put(op, request); }, args);
-}
 
 Result<MetaArgs> from_proto(v1::Request&& request) {
   switch (request.op_case()) {
@@ -561,6 +379,9 @@ Result<MetaArgs> from_proto(v1::Request&& request) {
     case v1::Request::kSetLock: return taken(std::move(*request.mutable_set_lock()));
     case v1::Request::kGetLock: return taken(std::move(*request.mutable_get_lock()));
     case v1::Request::kCancelLock: return taken(std::move(*request.mutable_cancel_lock()));
+    case v1::Request::kAcquireLease: return taken(std::move(*request.mutable_acquire_lease()));
+    case v1::Request::kReturnLeases: return taken(std::move(*request.mutable_return_leases()));
+    case v1::Request::kHold: return taken(std::move(*request.mutable_hold()));
     case v1::Request::OP_NOT_SET: break;
   }
   return bad("a request names no operation that is known here");

@@ -16,8 +16,10 @@ namespace {
 void put(const EmptyResult&, v1::Response& to) { to.mutable_empty(); }
 void put(const EntryResult& result, v1::Response& to) {
   v1::EntryResult& message = *to.mutable_entry();
-  to_proto(result.attributes, *message.mutable_attributes());
+  message.set_absent(result.absent);
+  if (!result.absent) to_proto(result.attributes, *message.mutable_attributes());
   if (result.parent) to_proto(*result.parent, *message.mutable_parent());
+  message.set_parent_lease(to_proto(result.parent_lease));
 }
 void put(const AttributesResult& result, v1::Response& to) {
   to_proto(result.attributes, *to.mutable_attributes()->mutable_attributes());
@@ -37,6 +39,7 @@ void put(const ReadDirResult& result, v1::Response& to) {
   for (const Entry& entry : result.entries) to_proto(entry, *message.add_entries());
   message.set_end(result.end);
   message.set_parent(result.parent.value());
+  message.set_lease(to_proto(result.lease));
 }
 void put(const StatFsResult& result, v1::Response& to) {
   v1::StatFsResult& message = *to.mutable_stat_fs();
@@ -93,6 +96,15 @@ void put(const SessionStatus& session, v1::SessionStatus& message) {
   message.set_open_inodes(session.open_inodes);
   message.set_since(session.since);
   message.set_connected(session.connected);
+  message.set_leases(session.leases);
+}
+void put(const Eviction& eviction, v1::Eviction& message) {
+  message.set_session(eviction.session.value());
+  message.set_program(eviction.program);
+  message.set_host(eviction.host);
+  message.set_place(eviction.place);
+  message.set_when(eviction.when);
+  message.set_why(eviction.why);
 }
 void put(const ClusterStatusResult& result, v1::Response& to) {
   v1::ClusterStatusResult& message = *to.mutable_cluster_status();
@@ -108,6 +120,8 @@ void put(const ClusterStatusResult& result, v1::Response& to) {
   message.set_repair_queue(result.repair_queue);
   message.set_replicas(result.replicas);
   message.set_chunk_size(result.chunk_size);
+  for (const Eviction& eviction : result.evictions) put(eviction, *message.add_evictions());
+  message.set_contended_inodes(result.contended_inodes);
 }
 void put(const LockResult& result, v1::Response& to) {
   v1::LockResult& message = *to.mutable_lock();
@@ -147,8 +161,11 @@ Result<std::vector<Extent>> extents_from(const Repeated& from) {
 
 Result<MetaResult> taken(v1::EntryResult&& message) {
   EntryResult result;
-  result.attributes = TRY(required(message.has_attributes(), message.attributes()));
+  result.absent = message.absent();
+  if (!result.absent)
+    result.attributes = TRY(required(message.has_attributes(), message.attributes()));
   result.parent = TRY(if_present(message.has_parent(), message.parent()));
+  result.parent_lease = TRY(from_proto(message.parent_lease()));
   return result;
 }
 Result<MetaResult> taken(v1::AttributesResult&& message) {
@@ -178,6 +195,7 @@ Result<MetaResult> taken(v1::ReadDirResult&& message) {
   }
   result.end = message.end();
   result.parent = TRY(convert::inode(message.parent()));
+  result.lease = TRY(from_proto(message.lease()));
   return result;
 }
 Result<MetaResult> taken(v1::StatFsResult&& message) {
@@ -252,7 +270,16 @@ SessionStatus session_from(v1::SessionStatus&& message) {
   session.open_inodes = message.open_inodes();
   session.since = message.since();
   session.connected = message.connected();
+  session.leases = message.leases();
   return session;
+}
+Eviction eviction_from(v1::Eviction&& message) {
+  return {SessionId{message.session()},
+          std::move(*message.mutable_program()),
+          std::move(*message.mutable_host()),
+          std::move(*message.mutable_place()),
+          message.when(),
+          std::move(*message.mutable_why())};
 }
 Result<MetaResult> taken(v1::ClusterStatusResult&& message) {
   ClusterStatusResult result;
@@ -270,6 +297,9 @@ Result<MetaResult> taken(v1::ClusterStatusResult&& message) {
   result.repair_queue = message.repair_queue();
   result.replicas = message.replicas();
   result.chunk_size = message.chunk_size();
+  for (v1::Eviction& eviction : *message.mutable_evictions())
+    result.evictions.push_back(eviction_from(std::move(eviction)));
+  result.contended_inodes = message.contended_inodes();
   return result;
 }
 Result<MetaResult> taken(v1::LockResult&& message) {
@@ -286,8 +316,20 @@ void to_proto(const Result<MetaResult>& result, v1::Response& response) {
   std::visit([&](const auto& value) { put(value, response); }, *result);
 }
 
-Result<MetaResult> from_proto(v1::Response&& response) {
-  if (response.has_error()) return fail(from_proto(response.error()));
+namespace {
+
+// Says with each lease in the answer which grant it came with.
+void number_leases(MetaResult& result, std::uint64_t order) {
+  for_each_attributes(result, [&](Attributes& attributes) {
+    if (attributes.lease != LeaseKind::none) attributes.lease_order = order;
+  });
+  if (auto* entry = std::get_if<EntryResult>(&result); entry != nullptr)
+    entry->parent_lease_order = entry->parent_lease != LeaseKind::none ? order : 0;
+  if (auto* listed = std::get_if<ReadDirResult>(&result); listed != nullptr)
+    listed->lease_order = listed->lease != LeaseKind::none ? order : 0;
+}
+
+Result<MetaResult> result_from(v1::Response&& response) {
   switch (response.result_case()) {
     case v1::Response::kEntry: return taken(std::move(*response.mutable_entry()));
     case v1::Response::kAttributes: return taken(std::move(*response.mutable_attributes()));
@@ -308,6 +350,16 @@ Result<MetaResult> from_proto(v1::Response&& response) {
     case v1::Response::RESULT_NOT_SET: break;
   }
   return bad("an answer holds neither a result nor an error");
+}
+
+}  // namespace
+
+Result<MetaResult> from_proto(v1::Response&& response) {
+  if (response.has_error()) return fail(from_proto(response.error()));
+  const std::uint64_t order = response.lease_order();
+  Result<MetaResult> result = result_from(std::move(response));
+  if (result && order > 0) number_leases(*result, order);
+  return result;
 }
 
 }  // namespace dfs

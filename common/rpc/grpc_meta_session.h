@@ -48,6 +48,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   bool connected() const override;
   void set_held(std::function<std::vector<InodeId>()> held) override;
   void set_locks(std::function<std::vector<HeldLock>()> locks) override;
+  void set_lease_hooks(LeaseHooks hooks) override;
   void set_on_new_session(std::function<void(SessionId)> hook) override;
 
  private:
@@ -73,6 +74,9 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   void take_error(const v1::Error& error);
   void take_response(v1::Response&& response);
   void take_group_table(const v1::GroupTable& message);
+  void take_recall(const v1::LeaseRecall& message);
+  void take_terms(const v1::Welcome& welcome);
+  void probe(SteadyTime now);
   void break_off(Error why);
   void end_for_good(Error why);
   void refuse(Error why);
@@ -97,6 +101,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   void finish_unattended(const PendingRequest& request);
 
   Options options_;
+  LeaseHooks leases_;  // under mutex_
   Clock& clock_;
   const std::shared_ptr<CompletionLoop> loop_;
   std::string cluster_;  // written once, before open() returns
@@ -122,6 +127,9 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   std::chrono::milliseconds pause_ = kPauseLeast;
   SteadyTime next_dial_{};
   SteadyTime greeting_deadline_{};
+  SteadyTime dialed_at_{};
+  SteadyTime last_probe_{};
+  bool probe_unanswered_ = false;
   v1::ServerFrame frame_;
   LateAnswers late_{kLateMax};  // expect() under mutex_
 

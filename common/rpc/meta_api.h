@@ -20,10 +20,14 @@ namespace dfs {
 struct LookupArgs {
   InodeId parent;
   std::string name;
+  bool may_be_absent = false;  // then a name that is not there is no error
 };
 struct EntryResult {
-  Attributes attributes;
+  Attributes attributes;  // of no meaning if `absent`
   std::optional<Attributes> parent;
+  bool absent = false;
+  LeaseKind parent_lease = LeaseKind::none;  // lookup: on the directory
+  std::uint64_t parent_lease_order = 0;      // as Attributes::lease_order
 };
 struct CreateArgs {
   InodeId parent;
@@ -57,6 +61,7 @@ struct UnlinkArgs {
   InodeId parent;
   std::string name;
   bool directory = false;
+  bool keep = false;  // it may be open here although the server was not told
 };
 struct RenameArgs {
   InodeId parent;
@@ -65,6 +70,7 @@ struct RenameArgs {
   std::string new_name;
   bool no_replace = false;
   bool exchange = false;
+  bool keep = false;  // of what is replaced, as in UnlinkArgs
 };
 struct RemovedResult {
   std::optional<Attributes> removed;
@@ -81,6 +87,8 @@ struct ReadDirResult {
   std::vector<Entry> entries;
   bool end = false;
   InodeId parent;
+  LeaseKind lease = LeaseKind::none;  // on the directory
+  std::uint64_t lease_order = 0;      // as Attributes::lease_order
 };
 
 // --- attributes ----------------------------------------------------------------
@@ -150,6 +158,7 @@ struct StatFsResult {
 struct OpenArgs {
   InodeId inode;
   bool truncate = false;
+  bool write = false;  // a write lease is wanted, if nobody has to give one up for it
 };
 struct OpenResult {
   Attributes attributes;
@@ -183,6 +192,7 @@ struct CommitFile {
   std::uint64_t size_at_least = 0;
   std::optional<WallNanos> mtime;
   bool clear_set_id = false;
+  std::optional<std::uint64_t> only_if;  // else `stale_epoch`: the data_change it must have
 };
 struct ChunkPlacement {
   ChunkId chunk;
@@ -263,6 +273,29 @@ struct CancelLockArgs {
   std::uint64_t ticket = 0;
 };
 
+// --- leases --------------------------------------------------------------------------
+
+// Answered by AttributesResult, whose lease may be less than was asked for.
+struct AcquireLeaseArgs {
+  InodeId inode;
+  LeaseKind kind = LeaseKind::read;  // or write
+};
+struct ReturnedLease {
+  InodeId inode;
+  LeaseKind keep = LeaseKind::none;  // or read
+  std::uint64_t order = 0;  // of the recall, or, if nobody asked, of the grant
+  std::uint32_t holds = 0;  // opened without a word; held by the session from now on
+
+  friend bool operator==(const ReturnedLease&, const ReturnedLease&) = default;
+};
+struct ReturnLeasesArgs {
+  std::vector<ReturnedLease> leases;
+};
+struct HoldArgs {
+  InodeId inode;
+  std::uint32_t count = 1;
+};
+
 // --- for people ----------------------------------------------------------------------
 
 struct ClusterStatusArgs {};
@@ -275,6 +308,15 @@ struct SessionStatus {
   std::uint64_t open_inodes = 0;
   WallNanos since = 0;
   bool connected = false;
+  std::uint64_t leases = 0;
+};
+struct Eviction {
+  SessionId session;
+  std::string program;
+  std::string host;
+  std::string place;
+  WallNanos when = 0;
+  std::string why;
 };
 struct ClusterStatusResult {
   std::string cluster;
@@ -289,6 +331,8 @@ struct ClusterStatusResult {
   std::uint64_t repair_queue = 0;
   std::uint32_t replicas = 0;
   std::uint32_t chunk_size = 0;
+  std::vector<Eviction> evictions;  // the latest, oldest first
+  std::uint64_t contended_inodes = 0;
 };
 
 using MetaArgs =
@@ -297,7 +341,8 @@ using MetaArgs =
                  GetXattrArgs, ListXattrArgs, RemoveXattrArgs, OpenArgs, ReleaseArgs,
                  GetExtentsArgs, CommitArgs, AllocateArgs, SyncArgs, ClusterStatusArgs,
                  KeepAliveArgs, ReportArgs, SetPolicyArgs, GetPolicyArgs,
-                 CloneArgs, SetLockArgs, GetLockArgs, CancelLockArgs, TouchArgs>;
+                 CloneArgs, SetLockArgs, GetLockArgs, CancelLockArgs, TouchArgs,
+                 AcquireLeaseArgs, ReturnLeasesArgs, HoldArgs>;
 using MetaResult =
     std::variant<EmptyResult, EntryResult, AttributesResult, ReadlinkResult, RemovedResult,
                  ReadDirResult, StatFsResult, XattrResult, OpenResult, ExtentsResult,
@@ -313,5 +358,33 @@ struct Caller {
 // True for what changes the namespace: it gets a sequence number and happens
 // exactly once. (Release, report, touch and keep-alive do not; open does when it truncates.)
 bool is_mutation(const MetaArgs& args);
+
+// Calls `visit(Attributes&)` for each inode that the result tells of.
+template <typename Visit>
+void for_each_attributes(MetaResult& result, const Visit& visit) {
+  const auto optional = [&](std::optional<Attributes>& attributes) {
+    if (attributes) visit(*attributes);
+  };
+  if (auto* named = std::get_if<EntryResult>(&result)) {
+    if (!named->absent) visit(named->attributes);
+    optional(named->parent);
+  } else if (auto* told = std::get_if<AttributesResult>(&result)) {
+    visit(told->attributes);
+  } else if (auto* removed = std::get_if<RemovedResult>(&result)) {
+    optional(removed->removed);
+    optional(removed->moved);
+    visit(removed->parent);
+    optional(removed->new_parent);
+  } else if (auto* listed = std::get_if<ReadDirResult>(&result)) {
+    for (Entry& entry : listed->entries) visit(entry.attributes);
+  } else if (auto* opened = std::get_if<OpenResult>(&result)) {
+    visit(opened->attributes);
+    optional(opened->parent);
+  } else if (auto* committed = std::get_if<CommitResult>(&result)) {
+    for (Attributes& attributes : committed->attributes) visit(attributes);
+  } else if (auto* cloned = std::get_if<CloneResult>(&result)) {
+    visit(cloned->attributes);
+  }
+}
 
 }  // namespace dfs

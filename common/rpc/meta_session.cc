@@ -182,6 +182,11 @@ void GrpcMetaSession::set_locks(std::function<std::vector<HeldLock>()> locks) {
   options_.locks = std::move(locks);
 }
 
+void GrpcMetaSession::set_lease_hooks(LeaseHooks hooks) {
+  const std::lock_guard lock(mutex_);
+  leases_ = std::move(hooks);
+}
+
 void GrpcMetaSession::set_on_new_session(std::function<void(SessionId)> hook) {
   const std::lock_guard lock(mutex_);
   options_.on_new_session = std::move(hook);

@@ -41,6 +41,20 @@
 
 namespace dfs {
 
+// What a session tells whoever keeps its leases; hooks as the others. Before
+// they are set a session must not ask for anything that grants a lease.
+struct LeaseHooks {
+  // Every lease that the session has; asked when it is resumed or made anew.
+  std::function<LeaseClaims()> claims;
+  // A connection stands, after claims() if the session is not the first one;
+  // before any request is sent over it.
+  std::function<void(const LeaseTerms&)> welcomed;
+  std::function<void(const LeaseRecall&)> recalled;
+  // The server has answered something that was asked at this time: it knew the
+  // session then.
+  std::function<void(SteadyTime asked)> confirmed;
+};
+
 class MetaSession : public MetaClient {
  public:
   struct Options {
@@ -66,6 +80,8 @@ class MetaSession : public MetaClient {
     // The session was lost and a new one stands: opens, locks and leases of
     // the old one are gone.
     std::function<void(SessionId new_session)> on_new_session;
+    // The session answers recalls: it may be granted leases.
+    bool wants_leases = false;
     // A newer group table has been taken over.
     std::function<void(const GroupTablePtr&)> on_group_table;
   };
@@ -93,6 +109,7 @@ class MetaSession : public MetaClient {
   // used by several threads.
   virtual void set_held(std::function<std::vector<InodeId>()> held) = 0;
   virtual void set_locks(std::function<std::vector<HeldLock>()> locks) = 0;
+  virtual void set_lease_hooks(LeaseHooks hooks) = 0;
   virtual void set_on_new_session(std::function<void(SessionId)> hook) = 0;
 };
 

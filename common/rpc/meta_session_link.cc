@@ -35,7 +35,8 @@ bool is_final(Errc code) {
 void GrpcMetaSession::dial() {
   hello_ = make_hello();
   failure_is_known_ = false;
-  greeting_deadline_ = clock_.now() + kGreetingTimeout;
+  dialed_at_ = clock_.now();
+  greeting_deadline_ = dialed_at_ + kGreetingTimeout;
   const std::lock_guard lock(mutex_);
   link_ = Link::greeting;
   hello_due_ = true;
@@ -51,6 +52,8 @@ grpc::ByteBuffer GrpcMetaSession::make_hello() {
   hello.set_host(options_.host.empty() ? host_name() : options_.host);
   hello.set_place(options_.place);
   hello.set_process(static_cast<std::uint64_t>(::getpid()));
+  hello.set_wants_leases(options_.wants_leases);
+  std::function<LeaseClaims()> claims;
   std::function<std::vector<InodeId>()> held;
   std::function<std::vector<HeldLock>()> locks;
   {
@@ -62,11 +65,17 @@ grpc::ByteBuffer GrpcMetaSession::make_hello() {
       pending_.mark_releases_stale();
     }
     if (session_ != SessionId{}) locks = options_.locks;
+    if (session_ != SessionId{}) claims = leases_.claims;
   }
   if (held)
     for (const InodeId inode : held()) hello.add_held(inode.value());
   if (locks)
     for (const HeldLock& lock : locks()) to_proto(lock, *hello.add_locks());
+  if (claims) {
+    const LeaseClaims claimed = claims();
+    for (const InodeId inode : claimed.read) hello.add_read_leases(inode.value());
+    for (const InodeId inode : claimed.write) hello.add_write_leases(inode.value());
+  }
   return serialize_message(frame);
 }
 
@@ -100,7 +109,20 @@ void GrpcMetaSession::on_tick(SteadyTime) {
   if (link == Link::down && now >= next_dial_) dial();
   if (link == Link::greeting && now >= greeting_deadline_)
     break_off({Errc::timed_out, "the connection stands, but no answer comes"});
-  if (link == Link::up && silent) post(KeepAliveArgs{});
+  if (link != Link::up) return;
+  if (options_.wants_leases) return probe(now);
+  if (silent) post(KeepAliveArgs{});
+}
+
+// A keep-alive whose answer counts, one at a time.
+void GrpcMetaSession::probe(SteadyTime now) {
+  if (probe_unanswered_ || now - last_probe_ < options_.keep_alive_interval) return;
+  probe_unanswered_ = true;
+  last_probe_ = now;
+  const auto request = std::make_shared<PendingRequest>(KeepAliveArgs{}, Caller{});
+  request->posted = true;
+  request->probes_at = now;
+  send(request);
 }
 
 // Ends the stream, remembering why; on_end() follows.
@@ -168,6 +190,7 @@ void GrpcMetaSession::on_message(grpc::ByteBuffer message) {
   if (const auto parsed = parse_message(message, frame_); !parsed) return break_off(parsed.error());
   if (frame_.has_error()) return take_error(frame_.error());
   if (frame_.has_welcome()) take_welcome(std::move(*frame_.mutable_welcome()));
+  if (frame_.has_recall()) take_recall(frame_.recall());
   for (v1::Response& response : *frame_.mutable_responses()) take_response(std::move(response));
   if (frame_.has_group_table()) take_group_table(frame_.group_table());
 }
@@ -228,8 +251,36 @@ void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
   }
   log_debug("rpc", "session {} with the metadata server at {}", session.value(), options_.address);
   if (on_new_session) on_new_session(session);
+  take_terms(welcome);
   welcomed_.store(true);
   stream->poke();
+}
+
+void GrpcMetaSession::take_terms(const v1::Welcome& welcome) {
+  probe_unanswered_ = false;
+  LeaseHooks hooks;
+  {
+    const std::lock_guard lock(mutex_);
+    hooks = leases_;
+  }
+  if (!hooks.welcomed) return;
+  LeaseTerms terms;
+  terms.order = welcome.lease_order();
+  terms.lease_time = milliseconds(welcome.lease_time_ms());
+  for (const std::uint64_t inode : welcome.lost_leases()) terms.lost.emplace_back(inode);
+  hooks.welcomed(terms);
+  hooks.confirmed(dialed_at_);
+}
+
+void GrpcMetaSession::take_recall(const v1::LeaseRecall& message) {
+  const Result<LeaseRecall> recall = from_proto(message);
+  if (!recall) return break_off(recall.error());
+  std::function<void(const LeaseRecall&)> recalled;
+  {
+    const std::lock_guard lock(mutex_);
+    recalled = leases_.recalled;
+  }
+  if (recalled) recalled(*recall);
 }
 
 void GrpcMetaSession::take_response(v1::Response&& response) {
@@ -243,6 +294,15 @@ void GrpcMetaSession::take_response(v1::Response&& response) {
     log_warn("rpc", "the metadata server at {} answers a request that was not made",
              options_.address);
     return;
+  }
+  if (request->probes_at) {
+    probe_unanswered_ = false;
+    std::function<void(SteadyTime)> confirmed;
+    {
+      const std::lock_guard lock(mutex_);
+      confirmed = leases_.confirmed;
+    }
+    if (confirmed) confirmed(*request->probes_at);
   }
   request->response.Swap(&response);
   if (request->posted || request->abandoned) finish_unattended(*request);

@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/result.h"
 #include "common/rpc/meta_api.h"
 #include "dfs/v1/meta.pb.h"
@@ -48,6 +49,7 @@ struct PendingRequest {
   std::uint64_t id = 0;
   std::uint64_t sequence = 0;
   std::string encoded;         // a v1::Request; id and sequence are appended
+  std::optional<SteadyTime> probes_at;  // asked to hear that the server knows the session
 
   // The answer: written before `finished`, read after it.
   v1::Response response;

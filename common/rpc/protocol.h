@@ -10,7 +10,7 @@ namespace dfs {
 
 // Raised when an older peer would misunderstand; peers that differ refuse
 // each other with `wrong_version`.
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 
 // Chunk bytes in one frame of Put or Get: at most this, a multiple of kBlockSize.
 inline constexpr std::uint32_t kFrameBytesMax = 1 * MiB;
@@ -24,5 +24,8 @@ inline constexpr std::uint32_t kEntriesPerReplyMax = 2048;
 inline constexpr std::uint32_t kChunksPerAllocationMax = 4096;
 inline constexpr std::size_t kAccessTimesPerTouchMax = 1024;
 inline constexpr std::size_t kRangesPerGetMax = 1024;
+inline constexpr std::size_t kLeasesPerReturnMax = 4096;
+// What a hello of a session that comes back may list, of each kind.
+inline constexpr std::size_t kLeasesPerHelloMax = 262'144;
 
 }  // namespace dfs

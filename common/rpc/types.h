@@ -2,6 +2,7 @@
 // Plain values; conversion is in convert.h and nowhere else.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -24,6 +25,18 @@ enum class FileType : std::uint8_t {
   block_device = 7,
 };
 
+// What a session may rely on until it is asked to give it back: that what it
+// was told of an inode is still true (read), or that it may change it without
+// a word (write). proto/dfs/v1/types.proto says more.
+enum class LeaseKind : std::uint8_t {
+  none = 0,
+  read = 1,
+  write = 2,
+  write_once = 3,  // to be given back after the operation that asked for it
+};
+
+enum class Consistency : std::uint8_t { strict = 0, close_to_open = 1, relaxed = 2 };
+
 // What stat(2) shows. `mode` holds the permission bits only (07777).
 struct Attributes {
   InodeId inode;
@@ -45,6 +58,12 @@ struct Attributes {
   std::uint32_t chunk_size = 0;   // regular files: where new data is cut
   std::uint32_t replicas = 0;     // regular files: copies their policy asks for; 0: not said
   std::uint32_t xattrs = 0;       // extended attributes it has, ACLs among them
+  Consistency consistency = Consistency::strict;
+  // What came with this answer, if the session that got it may have leases.
+  LeaseKind lease = LeaseKind::none;
+  bool provisional = false;  // another session may be changing it: size and times may be old
+  // The client's own number of the grant (lease_order.h); 0 where there is none.
+  std::uint64_t lease_order = 0;
 };
 
 // [file_offset, end()) of a file lies at chunk_offset of a chunk.
@@ -128,6 +147,27 @@ struct FileLock {
 struct HeldLock {
   InodeId inode;
   FileLock lock;
+};
+
+struct RecalledLease {
+  InodeId inode;
+  LeaseKind keep = LeaseKind::none;  // none or read: what may stay
+  friend bool operator==(const RecalledLease&, const RecalledLease&) = default;
+};
+struct LeaseRecall {
+  std::uint64_t order = 0;
+  std::vector<RecalledLease> leases;
+};
+// The leases that a session says it has.
+struct LeaseClaims {
+  std::vector<InodeId> read;
+  std::vector<InodeId> write;
+};
+// What the server says of leases when a connection stands.
+struct LeaseTerms {
+  std::uint64_t order = 0;     // grants up to it that were not claimed are void
+  std::vector<InodeId> lost;   // of what was claimed
+  std::chrono::milliseconds lease_time{0};  // how long a recall is waited for
 };
 
 // The right to create chunks [first, first + count) of one group.

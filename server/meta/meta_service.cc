@@ -87,6 +87,7 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
     for (const CoreReply& reply : replies) {
       v1::Response& response = *frame.add_responses();
       response.set_id(reply.id);
+      response.set_lease_order(reply.lease_order);
       to_proto(reply.result, response);
       if (replies.size() == 1) break;
       bytes += response.ByteSizeLong();
@@ -103,6 +104,13 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
     FrameArena arena;
     auto& frame = arena.make<v1::ServerFrame>();
     to_proto(*table, *frame.mutable_group_table());
+    peer_->send(serialize_message(frame));
+  }
+
+  void recall(const LeaseRecall& recall) override {
+    FrameArena arena;
+    auto& frame = arena.make<v1::ServerFrame>();
+    to_proto(recall, *frame.mutable_recall());
     peer_->send(serialize_message(frame));
   }
 
@@ -132,7 +140,9 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
                    .place = hello.place(),
                    .process = hello.process(),
                    .held = {},
-                   .locks = {}};
+                   .locks = {},
+                   .wants_leases = hello.wants_leases(),
+                   .leases = {}};
     args.held.reserve(static_cast<std::size_t>(hello.held_size()));
     for (const std::uint64_t inode : hello.held()) args.held.emplace_back(inode);
     args.locks.reserve(static_cast<std::size_t>(hello.locks_size()));
@@ -140,6 +150,8 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
       const HeldLock lock = TRY(from_proto(message));
       args.locks.push_back(lock);
     }
+    TRY(take_claims(hello.read_leases(), args.leases.read));
+    TRY(take_claims(hello.write_leases(), args.leases.write));
     // Nothing is read until the welcome has been sent; resume() may come
     // before this returns.
     welcomed_ = true;
@@ -148,6 +160,19 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
                                self->welcome(std::move(welcome));
                              }));
     return Reading::pause;
+  }
+
+  static Result<void> take_claims(const google::protobuf::RepeatedField<std::uint64_t>& from,
+                                  std::vector<InodeId>& to) {
+    if (static_cast<std::size_t>(from.size()) > kLeasesPerHelloMax)
+      return fail(Errc::bad_message, fmt::format("{} leases are claimed; {} are allowed",
+                                                 from.size(), kLeasesPerHelloMax));
+    to.reserve(static_cast<std::size_t>(from.size()));
+    for (const std::uint64_t inode : from) {
+      if (inode == 0) return fail(Errc::bad_message, "a lease is claimed on inode 0");
+      to.emplace_back(inode);
+    }
+    return {};
   }
 
   // In the core, so that nothing else is sent before it.
@@ -172,6 +197,9 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
     message.set_chunk_size(result->chunk_size);
     message.set_session_timeout_ms(static_cast<std::uint64_t>(result->session_timeout.count()));
     message.set_server_version(version());
+    message.set_lease_time_ms(static_cast<std::uint64_t>(result->leases.lease_time.count()));
+    message.set_lease_order(result->leases.order);
+    for (const InodeId inode : result->leases.lost) message.add_lost_leases(inode.value());
     message.set_protocol_version(kProtocolVersion);
     peer_->send(serialize_message(frame));
     peer_->resume();

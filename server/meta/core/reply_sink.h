@@ -14,6 +14,7 @@ namespace dfs {
 struct CoreReply {
   std::uint64_t id = 0;  // of the request it answers
   Result<MetaResult> result;
+  std::uint64_t lease_order = 0;  // of the leases in the result
 };
 
 // Threads: any, several at once. No call blocks or calls back into the core.
@@ -24,6 +25,8 @@ class ReplySink {
   // Answers that became ready together; one message for all is best.
   virtual void deliver(std::vector<CoreReply> replies) = 0;
   virtual void group_table_changed(const GroupTablePtr& table) = 0;
+  // The session is asked for leases.
+  virtual void recall(const LeaseRecall& recall) = 0;
   // The session is over, or goes on over another stream: nothing follows.
   virtual void end(const Error& why) = 0;
 };

@@ -23,7 +23,8 @@ constexpr std::array kKinds = {
     "unlink",      "rename",    "read_dir",  "stat_fs",    "set_xattr",     "get_xattr", "list_xattr",
     "remove_xattr", "open",     "release",   "get_extents", "commit",       "allocate",  "sync",
     "cluster_status", "keep_alive", "report", "set_policy",
-    "get_policy",  "clone",      "set_lock",  "get_lock",   "cancel_lock", "touch"};
+    "get_policy",  "clone",      "set_lock",  "get_lock",   "cancel_lock", "touch",
+    "acquire_lease", "return_leases", "hold"};
 static_assert(kKinds.size() == std::variant_size_v<MetaArgs>);
 
 Outcome::When answer_when(const MetaArgs& args) {

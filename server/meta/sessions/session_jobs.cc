@@ -76,7 +76,8 @@ class HelloJob final : public CoreJob {
                          .server_time = state->clock.wall(),
                          .group_table = state->cluster.table(),
                          .chunk_size = state->row.record().chunk_size,
-                         .session_timeout = state->config.session_timeout});
+                         .session_timeout = state->config.session_timeout,
+                         .leases = {}});
   }
 
  private:

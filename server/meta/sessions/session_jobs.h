@@ -23,6 +23,8 @@ struct HelloArgs {
   std::uint64_t process = 0;
   std::vector<InodeId> held;  // an inode once for each hold
   std::vector<HeldLock> locks;
+  bool wants_leases = false;
+  LeaseClaims leases;
 };
 struct WelcomeResult {
   std::string cluster;
@@ -33,6 +35,7 @@ struct WelcomeResult {
   GroupTablePtr group_table;
   std::uint32_t chunk_size = 0;
   std::chrono::milliseconds session_timeout{0};
+  LeaseTerms leases;
 };
 using WelcomeReply = std::function<void(Result<WelcomeResult>)>;
 

@@ -34,6 +34,10 @@ class RecordingSink final : public ReplySink {
     const std::lock_guard lock(mutex_);
     table_ = table;
   }
+  void recall(const LeaseRecall& recall) override {
+    const std::lock_guard lock(mutex_);
+    recalls_.push_back(recall);
+  }
   void end(const Error& why) override {
     const std::lock_guard lock(mutex_);
     ended_ = why;
@@ -67,6 +71,7 @@ class RecordingSink final : public ReplySink {
   std::map<std::uint64_t, Result<MetaResult>> replies_;
   int messages_ = 0;
   GroupTablePtr table_;
+  std::vector<LeaseRecall> recalls_;
   std::optional<Error> ended_;
 };
 
