@@ -33,6 +33,9 @@ Attributes some_attributes(std::uint64_t inode) {
   attributes.chunk_size = kChunkSizeDefault;
   attributes.replicas = 14;
   attributes.xattrs = 15;
+  attributes.consistency = Consistency::relaxed;
+  attributes.lease = LeaseKind::write;
+  attributes.provisional = true;
   return attributes;
 }
 
@@ -107,6 +110,9 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       SetAttrArgs{inode, 0644, 1, 2, 3, -4, 5, 6, true, true, true},
       some_change(std::nullopt, std::nullopt),
       TouchArgs{{{inode, -5, 6}, {InodeId{43}, 7, 8}}},
+      AcquireLeaseArgs{inode, LeaseKind::write},
+      ReturnLeasesArgs{{{inode, LeaseKind::read, 1, 2}, {InodeId{43}, LeaseKind::none, 3, 0}}},
+      HoldArgs{inode, 2},
       CreateArgs{inode, name, FileType::regular, 0640, 0, true, true, true, 022},
       CreateArgs{inode, name, FileType::block_device, 0600, 0x801},
       CreateArgs{inode, "", FileType::regular, 0600, 0, false, true, false, 022, true},
@@ -175,18 +181,19 @@ TEST(Convert, CarriesEveryResultWithoutLoss) {
       EmptyResult{},
       EntryResult{attributes, some_attributes(4)},
       EntryResult{attributes, std::nullopt},
+      EntryResult{{}, std::nullopt, /*absent=*/true, LeaseKind::read},
       AttributesResult{attributes},
       ReadlinkResult{"target"},
       RemovedResult{some_attributes(1), some_attributes(2), attributes, some_attributes(5)},
       RemovedResult{std::nullopt, std::nullopt, attributes, std::nullopt},
-      ReadDirResult{{{"a", attributes, 1}, {"b", attributes, 2}}, true, InodeId{1}},
+      ReadDirResult{{{"a", attributes, 1}, {"b", attributes, 2}}, true, InodeId{1}, LeaseKind::read},
       StatFsResult{1, 2, 3},
       XattrResult{"value", {"user.a", "user.b"}},
       OpenResult{attributes, {{0, 10, kChunk, 0}, {10, 5, kChunk, 10}}, true, attributes, true},
       ExtentsResult{{{8, 1, kChunk, 0}}, true, 6},
       AllocateResult{{{kChunk, 64, "capability", 123}}},
-      ClusterStatusResult{"c", "0.1", 5, some_table(), {{SessionId{1}, "dfs", "h", "p", 2, 3, 4, true}},
-                          1, 2, 3, 4, 5, 6, 7},
+      ClusterStatusResult{"c", "0.1", 5, some_table(), {{SessionId{1}, "dfs", "h", "p", 2, 3, 4, true, 5}},
+                          1, 2, 3, 4, 5, 6, 7, {{SessionId{8}, "dfs", "h", "p", 9, "why"}}, 10},
       CommitResult{{attributes, some_attributes(8)}},
       PolicyResult{2, 1 << 20, 0, 1 << 20},
       CloneResult{attributes, 9},
@@ -199,6 +206,21 @@ TEST(Convert, CarriesEveryResultWithoutLoss) {
     seen.insert(result.index());
   }
   EXPECT_EQ(seen.size(), std::variant_size_v<MetaResult>);
+}
+
+TEST(Convert, SaysOfEachLeaseWithWhichGrantItCame) {
+  Attributes with = some_attributes(3);
+  Attributes without = some_attributes(4);
+  without.lease = LeaseKind::none;
+  v1::Response response;
+  to_proto(Result<MetaResult>(EntryResult{with, without, false, LeaseKind::read}), response);
+  response.set_lease_order(77);
+  const Result<MetaResult> back = from_proto(std::move(response));
+  ASSERT_TRUE(back);
+  const auto& entry = std::get<EntryResult>(*back);
+  EXPECT_EQ(entry.attributes.lease_order, 77u);
+  EXPECT_EQ(entry.parent->lease_order, 0u);
+  EXPECT_EQ(entry.parent_lease_order, 77u);
 }
 
 TEST(Convert, CarriesErrorsAndMakesUnknownCodesInternal) {
@@ -420,6 +442,9 @@ TEST(Convert, KnowsWhatChangesTheNamespace) {
   EXPECT_FALSE(is_mutation(AllocateArgs{}));
   EXPECT_FALSE(is_mutation(SetLockArgs{}));
   EXPECT_FALSE(is_mutation(TouchArgs{}));
+  EXPECT_FALSE(is_mutation(AcquireLeaseArgs{}));
+  EXPECT_FALSE(is_mutation(ReturnLeasesArgs{}));
+  EXPECT_FALSE(is_mutation(HoldArgs{}));
 }
 
 }  // namespace
