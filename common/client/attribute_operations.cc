@@ -7,15 +7,13 @@
 namespace dfs {
 
 std::optional<Attributes> Engine::known_attributes(InodeId inode) const {
-  const SteadyTime now = clock_.now();
   const InodeStatePtr state = inodes_.find(inode);
   std::optional<Attributes> known;
   if (state == nullptr) {
-    known = meta_cache_.find(inode, now);
+    known = meta_cache_.find(inode);
   } else {
     const std::lock_guard lock(state->mutex);
-    if (state->attributes_fresh_locked(now, config_.attribute_timeout))
-      known = state->merged_locked();
+    if (state->attributes_usable_locked(freshness_)) known = state->merged_locked();
   }
   if (known) access_times_->show(*known);
   return known;
@@ -50,6 +48,7 @@ Result<Attributes> Engine::set_attributes(const SetAttrArgs& args, const CallCon
   const auto apply = [this, args](InodeState& target, const MetaResult& answer) {
     const auto* result = std::get_if<AttributesResult>(&answer);
     if (result == nullptr) return;
+    gate_.granted(result->attributes);
     const SteadyTime now = clock_.now();
     if (args.size) {
       apply_size_locked(target, *args.size, result->attributes, now);
@@ -135,13 +134,13 @@ Result<StatFsResult> Engine::stat_fs(const CallContext& context) {
 }
 
 Result<StatFsResult> Engine::ask_space(const CallContext& context) {
-  const std::optional<StatFsResult> known = space_.with([](const auto& last) { return last; });
+  const std::optional<Space> known = space_.with([](const auto& last) { return last; });
   std::optional<TimeLimit> limit;
   if (known) limit.emplace(config_.stat_fs_timeout);
   const auto fresh = ask<StatFsResult>(
       StatFsArgs{}, {context.caller, limit ? &limit->interrupt() : context.interrupt});
-  if (known && !fresh && fresh.error().code == Errc::interrupted) return *known;
-  if (fresh) space_.with([&](auto& last) { last = *fresh; });
+  if (known && !fresh && fresh.error().code == Errc::interrupted) return known->told;
+  if (fresh) space_.with([&](auto& last) { last = Space{*fresh, clock_.now()}; });
   return fresh;
 }
 

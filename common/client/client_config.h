@@ -24,6 +24,17 @@ struct ClientConfig {
   std::chrono::milliseconds flush_interval{1000};
   // How long attributes learnt from the server answer without asking again.
   std::chrono::milliseconds attribute_timeout{1000};
+  // The session may have leases: what it was told stays true until it is asked for
+  // (FileSystem::lease_hooks). Else, and where an inode is not strict, it is used
+  // for `attribute_timeout`, or `relaxed_timeout` if the inode is relaxed.
+  bool leases = false;
+  std::chrono::milliseconds relaxed_timeout{10'000};
+  // Names and entries of listings kept under leases: about 100 bytes each.
+  std::size_t names_max = 200'000;
+  std::size_t listed_entries_max = 200'000;
+  // Closing a file waits until the servers have what was written, also where
+  // nobody could miss it: under a lease.
+  bool close_waits = false;
   // Inodes kept with their attributes and extents when nobody has them open.
   std::size_t inodes_max = 200'000;
   // Reading moves access times, as with relatime; of directories too.

@@ -27,6 +27,10 @@ ClientMetrics& client_metrics() {
                                      "Reads that went to another replica after a failure."),
       .hedges = metrics().counter("dfs_client_hedges_total",
                                   "Reads sent to a second replica because the first was slow."),
+      .lease_recalls = metrics().counter("dfs_client_lease_recalls_total",
+                                         "Leases that the metadata server asked for."),
+      .lease_waits = metrics().counter("dfs_client_lease_waits_total",
+                                       "Reads and writes that had to ask for a lease."),
   };
   return instance;
 }

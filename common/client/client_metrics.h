@@ -21,6 +21,8 @@ struct ClientMetrics {
   Counter& read_ahead_bytes;
   Counter& failovers;
   Counter& hedges;
+  Counter& lease_recalls;
+  Counter& lease_waits;
 };
 
 ClientMetrics& client_metrics();

@@ -141,6 +141,7 @@ bool Committer::prepare(Part& part) {
       }
       part.file.mtime = state.dirty_mtime;
       part.file.clear_set_id = state.clear_set_id;
+      part.file.only_if = state.commit_only_after;
       state.exclusive = true;
       return true;
     }
@@ -200,13 +201,14 @@ Result<void> Committer::send(const Parts& batch, CommitMode mode, Interrupt* int
 bool Committer::settle(const Parts& batch, CommitMode mode, const Result<MetaResult>& answer) {
   if (!answer) {
     const Error& problem = answer.error();
-    if (blames_nobody(problem.code)) {
+    if (blames_nobody(problem.code) && problem.code != Errc::stale_epoch) {
       for (const PartPtr& part : batch) give_back(*part, problem);
       return true;
     }
     if (batch.size() > 1) return false;
     const bool vanished = problem.code == Errc::not_found || problem.code == Errc::stale;
     if (vanished) vanish(*batch.front());
+    else if (problem.code == Errc::stale_epoch) overtaken(*batch.front());
     else refuse(*batch.front(), problem);
     return true;
   }
@@ -249,9 +251,14 @@ void Committer::apply(Part& part, const Attributes& after) {
     // What was written meanwhile has a later time and keeps it.
     if (state.dirty_mtime == part.file.mtime) state.dirty_mtime.reset();
     if (part.file.clear_set_id) state.clear_set_id = false;
+    if (state.commit_only_after) {
+      state.commit_only_after = after.data_change;
+      if (state.dirty.empty()) state.commit_only_after.reset();
+    }
     state.exclusive = false;
     state.notify_locked();
   }
+  gate_.granted(after);
   finish(part, CommitOutcome{true});
 }
 
@@ -263,6 +270,28 @@ void Committer::refuse(Part& part, const Error& problem) {
     const std::lock_guard lock(state.mutex);
     for (const PendingChunkPtr& chunk : part.chunks) state.dirty.drop(*chunk);
     state.keep_error_locked(problem);
+    state.exclusive = false;
+    state.notify_locked();
+  }
+  finish(part, CommitOutcome{true});
+}
+
+// The session under which this was written was ended, and somebody else has
+// changed the file since: what he made of it stays.
+void Committer::overtaken(Part& part) {
+  InodeState& state = *part.state;
+  const std::string why =
+      "another mount has changed the file while this one was away: what was written here is lost";
+  {
+    const std::lock_guard lock(state.mutex);
+    log_error("client", "inode {}: {} ({} bytes)", state.inode.value(), why,
+              state.dirty.ranges().bytes());
+    state.keep_error_locked(Error{Errc::io, why});
+    state.commit_only_after.reset();
+    state.dirty.clear();
+    state.dirty_mtime.reset();
+    state.forget_contents_locked();
+    state.attributes_at.reset();
     state.exclusive = false;
     state.notify_locked();
   }

@@ -34,8 +34,8 @@ struct CommitOutcome {
 
 class Committer {
  public:
-  Committer(MetaClient& meta, const Clock& clock, MetaSync& meta_sync)
-      : meta_(meta), clock_(clock), meta_sync_(meta_sync) {}
+  Committer(MetaClient& meta, const Clock& clock, MetaSync& meta_sync, LeaseGate& gate)
+      : meta_(meta), clock_(clock), meta_sync_(meta_sync), gate_(gate) {}
   // Waits for answers that nobody waited for.
   ~Committer();
   Committer(const Committer&) = delete;
@@ -80,12 +80,14 @@ class Committer {
   void apply(Part& part, const Attributes& after);
   void refuse(Part& part, const Error& problem);
   void vanish(Part& part);
+  void overtaken(Part& part);
   void give_back(Part& part, const Error& problem);
   void finish(Part& part, Result<CommitOutcome> outcome);
 
   MetaClient& meta_;
   const Clock& clock_;
   MetaSync& meta_sync_;
+  LeaseGate& gate_;
   std::mutex mutex_;
   std::condition_variable answered_;
   std::deque<PartPtr> waiting_plain_;

@@ -1,4 +1,6 @@
 // The calls of FileSystem that move bytes.
+#include <algorithm>
+
 #include "common/client/engine.h"
 
 namespace dfs {
@@ -24,6 +26,7 @@ Result<void> await_change(std::unique_lock<std::mutex>& lock, InodeState& state,
 
 Result<std::size_t> Engine::read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
                                  const CallContext& context) {
+  TRY(await_lease(file.state(), LeaseKind::read, {offset, into.size()}, context));
   const auto bytes = files_.read(file, offset, into, context.interrupt);
   if (bytes) accessed(*file.state(), context);
   return bytes;
@@ -36,7 +39,11 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
   const InodeStatePtr& state = file.state();
   const WaitLimits until = limits(context);
   BlockList fresh(buffer_);
+  const std::uint64_t told_offset = offset;
+  bool pages_are_old = false;
   for (;;) {
+    const bool lost = TRY(await_lease(state, LeaseKind::write, {told_offset, data.size()}, context));
+    pages_are_old = pages_are_old || lost;
     if (write_back_.full()) return fail(Errc::no_space, "the storage servers are full");
     std::size_t needed = 0;
     bool written = false;
@@ -47,6 +54,9 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
       TRY(await_change(lock, *state, until));
       if (state->gone) return fail(Errc::stale, "the file is gone");
       if (state->error) return fail(*state->take_error_locked());
+      if (!has_lease_locked(*state, LeaseKind::write)) continue;
+      if (context.append) offset = state->size_locked();
+      if (data.size() > kFileSizeMax - offset) return fail(Errc::file_too_big);
       const std::uint32_t chunk_size = chunk_size_locked(*state);
       needed = state->dirty.blocks_needed(offset, data.size(), chunk_size);
       if (needed > buffer_.blocks_max() / 2) {
@@ -63,7 +73,14 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
     if (written) {
       if (was_clean) write_back_.wrote(state);
       if (!sealed.empty()) write_back_.kick();
-      return {};
+      // The kernel has put the bytes where it took the end to be, or between what
+      // others have changed since.
+      if (pages_are_old || offset != told_offset) {
+        const std::uint64_t from = std::min(offset, told_offset);
+        const std::uint64_t to = std::max(offset, told_offset) + data.size();
+        keeper_.forget_pages_soon(state->inode, {from, to - from});
+      }
+      return finish_write_through(state, context);
     }
     write_back_.kick();
     switch (buffer_.wait_for_room(needed, until)) {
@@ -89,6 +106,10 @@ Result<void> Engine::flush(OpenFile& file, const CallContext& context) {
       if (!state->error || !file.options().write) return {};
       return fail(*state->take_error_locked());
     }
+  }
+  if (may_leave_unsent(*state, context)) {
+    write_back_.kick();
+    return {};
   }
   if (!context.may_wait) return fail(Errc::would_wait);
   return write_back_.flush(state, context.interrupt);

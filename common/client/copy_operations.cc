@@ -50,6 +50,7 @@ Result<std::uint64_t> Engine::copy_range(OpenFile& from, OpenFile& to, const Cop
     if (result == nullptr) return;
     *copied = result->length;
     if (result->length == 0) return;
+    gate_.granted(result->attributes);
     target.own_change_locked(result->attributes, clock_.now());
     target.chunks_unknown_locked();
     target.dirty.cut(args.offset, result->length);

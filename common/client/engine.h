@@ -8,6 +8,7 @@
 //   range_operations.cc      allocate, seek, extents
 //   copy_operations.cc       copy_range
 //   lock_operations.cc       locks
+//   lease_operations.cc      leases, and what a kernel may keep
 //   access_time_operations.cc  access times
 //
 // Threads: any.
@@ -25,9 +26,13 @@
 #include "common/client/held_locks.h"
 #include "common/client/inode_table.h"
 #include "common/client/late_calls.h"
+#include "common/client/lease_gate.h"
+#include "common/client/lease_keeper.h"
+#include "common/client/listing_cache.h"
 #include "common/client/lock_releases.h"
 #include "common/client/meta_cache.h"
 #include "common/client/meta_sync.h"
+#include "common/client/name_cache.h"
 #include "common/client/open_file.h"
 #include "common/client/removed_inodes.h"
 #include "common/client/write_back.h"
@@ -104,6 +109,12 @@ class Engine final : public FileSystem {
   std::vector<InodeId> held_inodes() const override;
   std::vector<HeldLock> held_locks() override;
   void session_replaced() override;
+  LeaseHooks lease_hooks() override;
+  Keep keep(const Attributes& attributes) const override;
+  Keep keep_name(InodeId directory, const std::string& name, InodeId inode) const override;
+  void set_kernel(std::shared_ptr<KernelCache> kernel) override {
+    keeper_.set_kernel(std::move(kernel));
+  }
 
  private:
   class LockInWait;
@@ -114,6 +125,29 @@ class Engine final : public FileSystem {
   void learn_removed(const Attributes& removed);
   // What is known and may still be used, with what is dirty here.
   std::optional<Attributes> known_attributes(InodeId inode) const;
+  // lease_operations.cc
+  // Attributes that were told last, however long ago.
+  std::optional<Attributes> last_told(InodeId inode) const;
+  // Returns once the inode may be read or written as its consistency says, and what
+  // is known of it is as it was after that began. `range` is what the kernel has
+  // locked pages of. True: the lease was lost meanwhile, and what the kernel
+  // had in its pages before is of no use.
+  Result<bool> await_lease(const InodeStatePtr& state, LeaseKind kind, const FileRange& range,
+                           const CallContext& context);
+  bool has_lease(InodeState& state, LeaseKind kind);
+  bool has_lease_locked(const InodeState& state, LeaseKind kind) const;
+  // A lease that was given for one operation goes back when that is on the servers.
+  Result<void> finish_write_through(const InodeStatePtr& state, const CallContext& context);
+  bool may_leave_unsent(InodeState& state, const CallContext& context);
+  std::optional<Opened> open_known(InodeId inode, const OpenOptions& options);
+  bool may_be_open_untold(InodeId directory, const std::string& name) const;
+  void tell_opens(InodeId inode);
+  // A name was changed here; `after` is the directory then.
+  void learn_name(InodeId directory, const std::string& name, InodeId inode,
+                  const std::optional<Attributes>& after);
+  void learn_renamed(const RenameArgs& args, const RemovedResult& result);
+  std::optional<ReadDirResult> listed_before(InodeId inode, std::uint64_t cookie);
+  void learn_listing(InodeId inode, std::uint64_t cookie, const ReadDirResult& listing);
   // access_time_operations.cc
   // It was read by somebody who saw these attributes. True if that moved the
   // access time, in `attributes` too.
@@ -147,8 +181,8 @@ class Engine final : public FileSystem {
                                 SteadyTime now);
   Result<void> truncate_opened(const OpenFilePtr& file, Attributes& attributes,
                                const CallContext& context);
-  Opened opened_locked(const InodeStatePtr& state, const OpenOptions& options,
-                       const OpenResult& answer);
+  Opened opened_locked(const InodeStatePtr& state, const OpenOptions& options);
+  Result<Opened> open_asking(InodeId inode, const OpenOptions& options, const CallContext& context);
   Result<Created> create_opened(CreateArgs args, const OpenOptions& options,
                                 const CallContext& context);
   Result<void> check_room(InodeState& state, const FileRange& range, const CallContext& context);
@@ -173,7 +207,11 @@ class Engine final : public FileSystem {
   Clock& clock_;
   WriteBuffer buffer_;
   InodeTable inodes_;
+  LeaseGate gate_;
+  const Freshness freshness_;
   MetaCache meta_cache_;
+  NameCache names_;
+  ListingCache listings_;
   RemovedInodes removed_;
   ServerHealth health_;
   MetaSync meta_sync_;
@@ -184,10 +222,15 @@ class Engine final : public FileSystem {
   HeldLocks held_;
   std::atomic<std::uint64_t> last_ticket_{0};
   LateCalls late_;
-  Guarded<std::optional<StatFsResult>> space_;  // as told last
+  struct Space {
+    StatFsResult told;
+    SteadyTime at;
+  };
+  Guarded<std::optional<Space>> space_;  // as told last
   LockReleases releases_;
   const std::shared_ptr<AccessTimes> access_times_;
   AccessTimeSender access_time_sender_;
+  LeaseKeeper keeper_;  // last: it uses the rest
 };
 
 template <typename R, typename Args>

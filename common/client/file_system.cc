@@ -27,21 +27,44 @@ Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storag
       clock_(clock),
       buffer_(config_.write_buffer_bytes),
       inodes_(buffer_, std::min(kIdleStatesMax, config_.inodes_max)),
-      meta_cache_(config_.inodes_max, config_.attribute_timeout),
+      gate_(clock_),
+      freshness_(gate_, clock_, config_),
+      meta_cache_(config_.inodes_max, freshness_),
+      names_(gate_, config_.names_max),
+      listings_(gate_, config_.listed_entries_max),
       removed_(config_.removed_inodes_max),
       health_(clock_),
       meta_sync_(meta_),
       cache_(config_.read_cache_bytes),
       chunks_({meta_, storage, health_, cache_, clock_, config_}),
       files_({meta_, chunks_, clock_, config_}),
-      write_back_({meta_, storage, health_, clock_, config_, buffer_, meta_sync_}),
+      write_back_({meta_, storage, health_, clock_, config_, buffer_, meta_sync_,
+                   gate_}),
       access_times_(std::make_shared<AccessTimes>()),
       access_time_sender_(access_times_, meta_, clock_,
                           {.interval = config_.access_time_interval,
-                           .settled = [this](const auto& times) { move_access_times(times); }}) {}
+                           .settled = [this](const auto& times) { move_access_times(times); }}),
+      keeper_({.gate = gate_,
+               .replies = replies(),
+               .inodes = inodes_,
+               .meta = meta_,
+               .clock = clock_,
+               .send = [this](const InodeStatePtr& state,
+                              Interrupt* stop) { return send_written(state, stop); },
+               .type_of = [this](InodeId inode) -> std::optional<FileType> {
+                 const auto told = last_told(inode);
+                 if (!told) return std::nullopt;
+                 return told->type;
+               }}) {}
 
 Attributes Engine::learn(const Attributes& fresh) {
+  if (fresh.provisional) {
+    Attributes shown = fresh;
+    access_times_->show(shown);
+    return shown;
+  }
   const SteadyTime now = clock_.now();
+  gate_.granted(fresh);
   if (fresh.nlink == 0) removed_.learn(fresh);
   Attributes result = fresh;
   if (const InodeStatePtr state = inodes_.find(fresh.inode)) {
@@ -65,6 +88,7 @@ void Engine::learn_removed(const Attributes& removed) {
   static_cast<void>(learn(removed));
   if (removed.nlink > 0) return;
   removed_.add(removed);
+  tell_opens(removed.inode);
   const InodeStatePtr state = inodes_.find(removed.inode);
   if (state == nullptr) {
     meta_cache_.forget(removed.inode);
@@ -107,6 +131,7 @@ std::vector<InodeId> Engine::held_inodes() const {
   for (const InodeStatePtr& state : inodes_.open_inodes()) {
     const std::lock_guard lock(state->mutex);
     result.insert(result.end(), state->opens, state->inode);
+    state->told_opens = state->opens;
   }
   return result;
 }
@@ -114,11 +139,20 @@ std::vector<InodeId> Engine::held_inodes() const {
 void Engine::session_replaced() {
   if (const std::size_t lost = held_.forget_all(); lost > 0)
     log_error("client", "the metadata server forgot this session: {} locks are lost", lost);
+  keeper_.lost(gate_.forget_all());
   for (const InodeStatePtr& state : inodes_.all()) {
     const std::lock_guard lock(state->mutex);
     state->attributes_at.reset();
     state->pages_change.reset();
     state->kernel_change.reset();
+    // Others may have got the file meanwhile. What they made of it stays.
+    const bool follows = freshness_.leases_decide(state->attributes.consistency);
+    if (follows && !state->dirty.empty() && !state->commit_only_after) {
+      log_warn("client", "inode {}: {} bytes were written under a session that is over; they are "
+               "kept if nobody has changed the file since",
+               state->inode.value(), state->dirty.ranges().bytes());
+      state->commit_only_after = state->contents_change;
+    }
     state->forget_contents_locked();
   }
 }

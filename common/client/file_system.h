@@ -5,8 +5,10 @@
 // bytes written and not yet uploaded, bytes read ahead. What callers may rely
 // on:
 //   * A read sees every write that returned before it on this FileSystem.
-//   * After flush() or close() has returned, every other mount that opens the
-//     file afterwards sees the bytes.
+//   * Where leases are in use (ClientConfig::leases) and the inode is strict, what
+//     has returned here is seen by every other mount, and what has returned there
+//     is seen here: names, attributes, bytes. Elsewhere others see the bytes once
+//     flush() has returned and they open the file, the rest within a second.
 //   * After fsync() has returned, bytes and size survive the loss of power on
 //     every machine, on as many replicas as were alive.
 //   * Where ClientConfig::access_times says so, reading moves access times: they
@@ -32,11 +34,14 @@
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/client/client_config.h"
+#include "common/client/reply_barrier.h"
 #include "common/rpc/interrupt.h"
+#include "common/rpc/lease_hooks.h"
 #include "common/rpc/meta_api.h"
 
 namespace dfs {
 
+class KernelCache;
 class MetaClient;
 class StoragePool;
 
@@ -51,6 +56,8 @@ struct CallContext {
   // Taken from the mode of what make_node(), create() and create_unnamed() make,
   // unless the default ACL of the directory decides.
   std::uint32_t umask = 0;
+  // write() writes at the end of the file, wherever that is.
+  bool append = false;
 };
 
 // What holds a file open. Released by FileSystem::close(), once.
@@ -162,11 +169,12 @@ class FileSystem {
   // Bytes read; fewer than asked only at the end of the file.
   virtual Result<std::size_t> read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
                                    const CallContext& context) = 0;
-  // All of `data`, or an error and nothing of it. With O_APPEND the offset is
-  // the one the kernel gives.
+  // All of `data`, or an error and nothing of it.
   virtual Result<void> write(OpenFile& file, std::uint64_t offset, BufferView data,
                              const CallContext& context) = 0;
-  // Uploads and commits what was written; returns the first error since the last one reported.
+  // Uploads and commits what was written; returns the first error since the last
+  // one reported. Where nobody can miss the bytes, it only starts that
+  // (ClientConfig::close_waits).
   virtual Result<void> flush(OpenFile& file, const CallContext& context) = 0;
   virtual Result<void> fsync(OpenFile& file, const CallContext& context) = 0;
   // Names made so far in this directory survive power loss when it returns.
@@ -232,6 +240,24 @@ class FileSystem {
   };
   virtual Unsent unsent() const = 0;
 
+  // --- for whoever answers a kernel ---
+  // What it may keep of an answer. The question is asked, and the answer given,
+  // within one ReplyBarrier::Reply of replies().
+  enum class Keep { no, for_a_while, until_told };
+  virtual Keep keep(const Attributes& attributes) const {
+    static_cast<void>(attributes);
+    return Keep::for_a_while;
+  }
+  // That the name leads there; inode 0: that it leads nowhere.
+  virtual Keep keep_name(InodeId directory, const std::string& name, InodeId inode) const {
+    static_cast<void>(directory);
+    static_cast<void>(name);
+    return inode == InodeId{} ? Keep::no : Keep::for_a_while;
+  }
+  ReplyBarrier& replies() { return replies_; }
+  // Who is told what is not true any more; null: nobody (any more).
+  virtual void set_kernel(std::shared_ptr<KernelCache> kernel) { static_cast<void>(kernel); }
+
   // --- for the session (MetaSession's hooks; they do not wait) ---
   // The inodes open here, each as often as it is open.
   virtual std::vector<InodeId> held_inodes() const { return {}; }
@@ -239,6 +265,10 @@ class FileSystem {
   virtual std::vector<HeldLock> held_locks() { return {}; }
   // The session was lost and a new one stands: what is cached is doubted.
   virtual void session_replaced() {}
+  virtual LeaseHooks lease_hooks() { return {}; }
+
+ private:
+  ReplyBarrier replies_;
 };
 
 }  // namespace dfs

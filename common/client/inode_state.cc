@@ -16,10 +16,19 @@ void InodeState::others_changed_locked(std::uint64_t data_change) {
 void InodeState::learn_locked(const Attributes& fresh, SteadyTime now) {
   const bool newer = !attributes_at || fresh.change >= attributes.change;
   if (!newer) return;
-  attributes = fresh;
-  attributes_at = now;
+  take_attributes_locked(fresh, now);
   // While a change of ours is on its way, its answer says whose change this is.
   if (!exclusive && fresh.data_change > contents_change) others_changed_locked(fresh.data_change);
+}
+
+// Of two answers that say the same, the one with the later grant holds for longer.
+void InodeState::take_attributes_locked(const Attributes& fresh, SteadyTime now) {
+  const std::uint64_t order = attributes_at && fresh.change == attributes.change
+                                  ? std::max(attributes.lease_order, fresh.lease_order)
+                                  : fresh.lease_order;
+  attributes = fresh;
+  attributes.lease_order = order;
+  attributes_at = now;
 }
 
 void InodeState::learn_opened_locked(const OpenResult& opened, SteadyTime now) {
@@ -55,10 +64,7 @@ bool InodeState::own_change_locked(const Attributes& after, SteadyTime now) {
   } else if (change > contents_change) {
     others_changed_locked(change);
   }
-  if (!attributes_at || after.change >= attributes.change) {
-    attributes = after;
-    attributes_at = now;
-  }
+  if (!attributes_at || after.change >= attributes.change) take_attributes_locked(after, now);
   return ours_alone;
 }
 

@@ -2,8 +2,8 @@
 // server, and on top of them what was done here and is not committed yet.
 //
 // This file is the one place that decides whether a cached fact may be used
-// (attributes_fresh, extents_usable, pages_usable). Today the answer depends
-// on time and on data_change; with leases it will depend on the lease.
+// (attributes_usable, extents_usable, pages_usable): by the lease or, without one,
+// by age; and contents by data_change.
 //
 // `contents_change` is the data_change for which the extents hold. The server
 // adds exactly one to an inode's data_change with each change of contents; so
@@ -25,6 +25,7 @@
 #include "common/base/clock.h"
 #include "common/client/dirty_file.h"
 #include "common/client/extent_map.h"
+#include "common/client/freshness.h"
 #include "common/rpc/meta_api.h"
 
 namespace dfs {
@@ -70,6 +71,12 @@ class InodeState {
   std::optional<Error> error;  // for the next flush, fsync or close
   bool gone = false;           // the server does not have the inode any more
   std::uint32_t opens = 0;
+  // As often as the server knows: opening under a lease does not tell it. Never
+  // above `opens` for long: close() has it counted down.
+  std::uint32_t told_opens = 0;
+  // A new session took the place of the one under which the buffered bytes were
+  // written: they may follow this data_change only.
+  std::optional<std::uint64_t> commit_only_after;
   std::uint32_t flushers = 0;  // threads that wait for its bytes, and move them along
 
   // --- what is on stable media ---
@@ -90,8 +97,8 @@ class InodeState {
   static constexpr std::size_t kUnsyncedMax = 1024;
 
   // --- may it be used? ---
-  bool attributes_fresh_locked(SteadyTime now, std::chrono::milliseconds timeout) const {
-    return attributes_at && now - *attributes_at < timeout;
+  bool attributes_usable_locked(const Freshness& freshness) const {
+    return attributes_at && freshness.usable(attributes, *attributes_at);
   }
   bool extents_usable_locked(std::uint64_t end) const { return extents.known_through() >= end; }
   bool pages_usable_locked() const { return pages_change && *pages_change == attributes.data_change; }
@@ -135,8 +142,18 @@ class InodeState {
   }
   void add_unsynced_locked(UnsyncedChunk chunk);
 
+  // How often it is open here without the server's knowledge.
+  std::uint32_t untold_opens_locked() const { return opens > told_opens ? opens - told_opens : 0; }
+  // How often the server believes it open beyond what is, from now on not any more.
+  std::uint32_t take_overtold_locked() {
+    const std::uint32_t excess = told_opens > opens ? told_opens - opens : 0;
+    told_opens -= excess;
+    return excess;
+  }
+
  private:
   void others_changed_locked(std::uint64_t data_change);
+  void take_attributes_locked(const Attributes& fresh, SteadyTime now);
 };
 using InodeStatePtr = std::shared_ptr<InodeState>;
 

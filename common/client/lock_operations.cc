@@ -198,8 +198,9 @@ Result<void> Engine::weaken_lock(InodeId inode, const FileLock& lock, const Call
 Result<Locked> Engine::locked(InodeState& state, const MetaResult& answer) {
   const auto* result = std::get_if<AttributesResult>(&answer);
   if (result == nullptr) return fail(Errc::bad_message, "a lock comes without attributes");
+  gate_.granted(result->attributes);
   const std::lock_guard lock(state.mutex);
-  state.learn_locked(result->attributes, clock_.now());
+  if (!result->attributes.provisional) state.learn_locked(result->attributes, clock_.now());
   return Locked{.keep_cache = state.kernel_is_told_locked()};
 }
 

@@ -1,15 +1,22 @@
 #include "common/client/meta_cache.h"
 
+#include <algorithm>
+
 namespace dfs {
 
 void MetaCache::learn(const Attributes& attributes, SteadyTime now) {
   shards_[attributes.inode.value() % kShards].with([&](Shard& shard) {
     const auto it = shard.find(attributes.inode);
     if (it != shard.end()) {
-      if (attributes.change >= it->second.attributes.change) it->second = {attributes, now};
+      Known& known = it->second;
+      if (attributes.change < known.attributes.change) return;
+      const std::uint64_t former_order =
+          attributes.change == known.attributes.change ? known.attributes.lease_order : 0;
+      known = {attributes, now};
+      known.attributes.lease_order = std::max(attributes.lease_order, former_order);
       return;
     }
-    // Which one goes hardly matters: they are of use for a second or so.
+    // Which one goes hardly matters: it can be asked for again.
     if (shard.size() >= per_shard_max_) shard.erase(shard.begin());
     shard.emplace(attributes.inode, Known{attributes, now});
   });
@@ -19,12 +26,15 @@ void MetaCache::forget(InodeId inode) {
   shards_[inode.value() % kShards].with([&](Shard& shard) { shard.erase(inode); });
 }
 
-std::optional<Attributes> MetaCache::find(InodeId inode, SteadyTime now) const {
-  return shards_[inode.value() % kShards].with([&](const Shard& shard) -> std::optional<Attributes> {
-    const auto it = shard.find(inode);
-    if (it == shard.end() || now - it->second.at >= timeout_) return std::nullopt;
-    return it->second.attributes;
-  });
+std::optional<Attributes> MetaCache::find(InodeId inode) const {
+  const auto known =
+      shards_[inode.value() % kShards].with([&](const Shard& shard) -> std::optional<Known> {
+        const auto it = shard.find(inode);
+        if (it == shard.end()) return std::nullopt;
+        return it->second;
+      });
+  if (!known || !freshness_.usable(known->attributes, known->at)) return std::nullopt;
+  return known->attributes;
 }
 
 std::optional<Attributes> MetaCache::last_told(InodeId inode) const {

@@ -8,26 +8,27 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <unordered_map>
 
 #include "common/base/clock.h"
 #include "common/base/guarded.h"
+#include "common/client/freshness.h"
 #include "common/rpc/meta_api.h"
 
 namespace dfs {
 
 class MetaCache {
  public:
-  MetaCache(std::size_t inodes_max, std::chrono::milliseconds timeout)
-      : per_shard_max_(inodes_max / kShards + 1), timeout_(timeout) {}
+  // `freshness` must outlive the cache.
+  MetaCache(std::size_t inodes_max, const Freshness& freshness)
+      : per_shard_max_(inodes_max / kShards + 1), freshness_(freshness) {}
 
   void learn(const Attributes& attributes, SteadyTime now);
   void forget(InodeId inode);
-  // Empty if unknown or learnt too long before `now`.
-  std::optional<Attributes> find(InodeId inode, SteadyTime now) const;
+  // Empty if unknown or not true for sure any more.
+  std::optional<Attributes> find(InodeId inode) const;
   // The same however long ago.
   std::optional<Attributes> last_told(InodeId inode) const;
   // The server has moved an access time.
@@ -42,7 +43,7 @@ class MetaCache {
   using Shard = std::unordered_map<InodeId, Known>;
 
   const std::size_t per_shard_max_;
-  const std::chrono::milliseconds timeout_;
+  const Freshness& freshness_;
   mutable std::array<Guarded<Shard>, kShards> shards_;
 };
 

@@ -1,12 +1,28 @@
-// The calls of FileSystem that go by parent and name: all go to the server,
-// which is the one that knows names.
+// The calls of FileSystem that go by parent and name. Changes go to the server, and
+// so does what no lease answers.
 #include "common/client/engine.h"
 
 namespace dfs {
 
 Result<Attributes> Engine::lookup(InodeId parent, const std::string& name,
                                   const CallContext& context) {
-  const EntryResult entry = TRY(ask<EntryResult>(LookupArgs{parent, name}, context));
+  const bool is_name = name != "." && name != "..";
+  if (is_name) {
+    if (const auto known = names_.find(parent, name)) {
+      if (known->absent()) return fail(Errc::not_found);
+      auto attributes = get_attributes(known->inode, context);
+      // It was removed by its other name, or the like: the server says.
+      if (attributes || attributes.error().code != Errc::stale) return attributes;
+    }
+  }
+  if (!context.may_wait) return fail(Errc::would_wait);
+  const EntryResult entry =
+      TRY(ask<EntryResult>(LookupArgs{parent, name, is_name && config_.leases}, context));
+  gate_.granted(parent, entry.parent_lease, entry.parent_lease_order);
+  if (is_name)
+    names_.learn(parent, name, entry.absent ? InodeId{} : entry.attributes.inode,
+                 entry.parent_lease_order);
+  if (entry.absent) return fail(Errc::not_found);
   learn(entry.parent);
   return learn(entry.attributes);
 }
@@ -24,6 +40,7 @@ Result<Attributes> Engine::make_node(InodeId parent, const std::string& name, Fi
   args.exclusive = true;
   const EntryResult entry = TRY(change<EntryResult>(std::move(args), context));
   learn(entry.parent);
+  learn_name(parent, name, entry.attributes.inode, entry.parent);
   return learn(entry.attributes);
 }
 
@@ -31,6 +48,7 @@ Result<Attributes> Engine::make_symlink(InodeId parent, const std::string& name,
                                         const std::string& target, const CallContext& context) {
   const EntryResult entry = TRY(change<EntryResult>(SymlinkArgs{parent, name, target}, context));
   learn(entry.parent);
+  learn_name(parent, name, entry.attributes.inode, entry.parent);
   return learn(entry.attributes);
 }
 
@@ -55,14 +73,17 @@ Result<Attributes> Engine::link(InodeId inode, InodeId new_parent, const std::st
   TRY(send_unnamed(inode, context));
   const EntryResult entry = TRY(change<EntryResult>(LinkArgs{inode, new_parent, new_name}, context));
   learn(entry.parent);
+  learn_name(new_parent, new_name, inode, entry.parent);
   return learn(entry.attributes);
 }
 
 Result<void> Engine::unlink(InodeId parent, const std::string& name, const CallContext& context) {
+  const bool keep = may_be_open_untold(parent, name);
   const RemovedResult result =
-      TRY(change<RemovedResult>(UnlinkArgs{parent, name, false}, context));
+      TRY(change<RemovedResult>(UnlinkArgs{parent, name, false, keep}, context));
   if (result.removed) learn_removed(*result.removed);
   learn(result.parent);
+  learn_name(parent, name, InodeId{}, result.parent);
   return {};
 }
 
@@ -71,27 +92,49 @@ Result<void> Engine::remove_directory(InodeId parent, const std::string& name,
   const RemovedResult result = TRY(change<RemovedResult>(UnlinkArgs{parent, name, true}, context));
   if (result.removed) learn_removed(*result.removed);
   learn(result.parent);
+  learn_name(parent, name, InodeId{}, result.parent);
   return {};
 }
 
 Result<void> Engine::rename(const RenameArgs& args, const CallContext& context) {
-  const RemovedResult result = TRY(change<RemovedResult>(args, context));
+  RenameArgs asked = args;
+  asked.keep = may_be_open_untold(args.new_parent, args.new_name);
+  const RemovedResult result = TRY(change<RemovedResult>(std::move(asked), context));
   if (result.removed) learn_removed(*result.removed);
   learn(result.moved);
   learn(result.parent);
   learn(result.new_parent);
+  learn_renamed(args, result);
   return {};
+}
+
+void Engine::learn_renamed(const RenameArgs& args, const RemovedResult& result) {
+  const Attributes& to = result.new_parent ? *result.new_parent : result.parent;
+  // Of an exchange one inode is not told; and two names of one inode both stay.
+  const bool is_clear = !args.exchange && result.moved && result.moved->nlink == 1;
+  const bool moved = is_clear || (result.moved && result.moved->type == FileType::directory &&
+                                  !args.exchange);
+  learn_name(args.parent, args.name, InodeId{},
+             moved ? std::optional(result.parent) : std::nullopt);
+  learn_name(args.new_parent, args.new_name, moved ? result.moved->inode : InodeId{},
+             moved ? std::optional(to) : std::nullopt);
 }
 
 Result<ReadDirResult> Engine::read_directory(InodeId inode, std::uint64_t cookie,
                                              std::uint32_t entries_max,
                                              const CallContext& context) {
+  if (auto known = listed_before(inode, cookie)) {
+    if (config_.directory_access_times) accessed(inode, context);
+    return *std::move(known);
+  }
+  if (!context.may_wait) return fail(Errc::would_wait);
   Result<ReadDirResult> result =
       ask<ReadDirResult>(ReadDirArgs{inode, cookie, entries_max}, context);
   if (!result) {
     if (!was_removed_here(inode, result.error())) return result;
     return ReadDirResult{.entries = {}, .end = true, .parent = inode};
   }
+  learn_listing(inode, cookie, *result);
   for (Entry& entry : result->entries) entry.attributes = learn(entry.attributes);
   if (config_.directory_access_times) accessed(inode, context);
   return result;

@@ -3,10 +3,8 @@
 
 namespace dfs {
 
-// `state` is locked; the server counts one more hold.
-Opened Engine::opened_locked(const InodeStatePtr& state, const OpenOptions& options,
-                             const OpenResult& answer) {
-  state->learn_opened_locked(answer, clock_.now());
+// `state` is locked, and what it knows is current.
+Opened Engine::opened_locked(const InodeStatePtr& state, const OpenOptions& options) {
   ++state->opens;
   Opened result;
   result.keep_cache = state->pages_usable_locked() && !options.direct;
@@ -19,20 +17,11 @@ Opened Engine::opened_locked(const InodeStatePtr& state, const OpenOptions& opti
 }
 
 Result<Opened> Engine::open(InodeId inode, const OpenOptions& options, const CallContext& context) {
-  const OpenResult answer = TRY(ask<OpenResult>(OpenArgs{inode, false}, context));
-  const InodeStatePtr state = inodes_.find_or_make(inode);
   Opened opened;
-  bool is_removed = false;
-  {
-    const std::lock_guard lock(state->mutex);
-    is_removed = answer.attributes.nlink == 0 && state->opens == 0;
-    if (!is_removed) opened = opened_locked(state, options, answer);
-  }
-  // Somebody removed it, or put another file in its place, and the name that led
-  // here is out of date: the kernel looks it up again.
-  if (is_removed) {
-    meta_.post(ReleaseArgs{inode, 1});
-    return fail(Errc::stale, "the file has been removed");
+  if (auto known = open_known(inode, options)) {
+    opened = *std::move(known);
+  } else {
+    opened = TRY(open_asking(inode, options, context));
   }
   access_times_->show(opened.attributes);
   // What is read of the pages that the kernel keeps will not come here.
@@ -40,6 +29,29 @@ Result<Opened> Engine::open(InodeId inode, const OpenOptions& options, const Cal
     opened.access_time_moved = accessed(opened.attributes, context);
   if (options.truncate) TRY(truncate_opened(opened.file, opened.attributes, context));
   return opened;
+}
+
+Result<Opened> Engine::open_asking(InodeId inode, const OpenOptions& options,
+                                   const CallContext& context) {
+  if (!context.may_wait) return fail(Errc::would_wait);
+  const OpenResult answer =
+      TRY(ask<OpenResult>(OpenArgs{inode, false, options.write && config_.leases}, context));
+  gate_.granted(answer.attributes);
+  const InodeStatePtr state = inodes_.find_or_make(inode);
+  {
+    const std::lock_guard lock(state->mutex);
+    ++state->told_opens;
+    const bool is_removed = answer.attributes.nlink == 0 && state->opens == 0;
+    if (!is_removed) {
+      state->learn_opened_locked(answer, clock_.now());
+      return opened_locked(state, options);
+    }
+    --state->told_opens;
+  }
+  // Somebody removed it, or put another file in its place, and the name that led
+  // here is out of date: the kernel looks it up again.
+  meta_.post(ReleaseArgs{inode, 1});
+  return fail(Errc::stale, "the file has been removed");
 }
 
 // Truncating, like any change of the contents, is ordered with what is
@@ -83,14 +95,21 @@ Result<Created> Engine::create_opened(CreateArgs args, const OpenOptions& option
                                       const CallContext& context) {
   args.umask = context.umask;
   args.open = true;
+  const InodeId directory = args.parent;
+  const std::string name = args.name;
+  const bool unnamed = args.unnamed;
   const OpenResult answer = TRY(change<OpenResult>(std::move(args), context));
   learn(answer.parent);
+  if (!unnamed) learn_name(directory, name, answer.attributes.inode, answer.parent);
+  gate_.granted(answer.attributes);
 
   const InodeStatePtr state = inodes_.find_or_make(answer.attributes.inode);
   Opened opened;
   {
     const std::lock_guard lock(state->mutex);
-    opened = opened_locked(state, options, answer);
+    state->learn_opened_locked(answer, clock_.now());
+    ++state->told_opens;
+    opened = opened_locked(state, options);
     if (answer.created) {
       state->history_known = true;
       state->kernel_change = state->attributes.data_change;  // the answer tells it
@@ -106,15 +125,17 @@ Result<Created> Engine::create_opened(CreateArgs args, const OpenOptions& option
 void Engine::close(OpenFilePtr file) {
   InodeState& state = *file->state();
   bool dirty = false;
+  std::uint32_t told = 0;
   {
     const std::lock_guard lock(state.mutex);
     --state.opens;
+    told = state.take_overtold_locked();
     // Without a name and without a user nobody will read it again.
     if (state.opens == 0 && state.attributes.nlink == 0) state.dirty.clear();
     dirty = !state.dirty.empty();
   }
   release_locks_of(*file, file->state(), dirty);
-  meta_.post(ReleaseArgs{state.inode, 1});
+  if (told > 0) meta_.post(ReleaseArgs{state.inode, told});
   if (dirty) write_back_.kick();
 }
 

@@ -44,6 +44,7 @@ Result<void> Engine::allocate(OpenFile& file, int mode, std::uint64_t offset, st
   if (what != 0 && !punch && !zero) return fail(Errc::unsupported, "fallocate mode");
 
   const InodeStatePtr& state = file.state();
+  TRY(await_lease(state, LeaseKind::read, {}, context));
   if (!punch) TRY(check_room(*state, {offset, length}, context));
   const bool makes_hole = punch || zero;
   CommitFile change;
@@ -69,6 +70,7 @@ Result<void> Engine::allocate(OpenFile& file, int mode, std::uint64_t offset, st
       target.dirty.clear();
       return;
     }
+    gate_.granted(result->attributes.front());
     const bool follow = target.own_change_locked(result->attributes.front(), clock_.now());
     if (makes_hole) {
       if (follow) target.extents.punch(offset, length);
@@ -82,6 +84,7 @@ Result<void> Engine::allocate(OpenFile& file, int mode, std::uint64_t offset, st
 
 Result<std::optional<std::uint64_t>> Engine::seek(OpenFile& file, std::uint64_t offset, bool data,
                                                   const CallContext& context) {
+  TRY(await_lease(file.state(), LeaseKind::read, {}, context));
   InodeState& state = *file.state();
   for (;;) {
     std::uint64_t size = 0;

@@ -18,7 +18,7 @@ constexpr std::chrono::milliseconds kCommitPause{50};
 WriteBack::WriteBack(const Parts& parts)
     : parts_(parts),
       allocator_(parts.meta, parts.clock),
-      committer_(parts.meta, parts.clock, parts.meta_sync),
+      committer_(parts.meta, parts.clock, parts.meta_sync, parts.gate),
       syncer_(parts.storage, parts.health),
       writer_({parts.meta, parts.storage, allocator_, parts.health, parts.clock, parts.config},
               [this](const InodeStatePtr& state, const PendingChunkPtr&) { settled(*state); }),

@@ -43,6 +43,7 @@ class WriteBack {
     const ClientConfig& config;
     WriteBuffer& buffer;
     MetaSync& meta_sync;
+    LeaseGate& gate;
   };
   explicit WriteBack(const Parts& parts);
   ~WriteBack();

@@ -101,7 +101,6 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   void finish_unattended(const PendingRequest& request);
 
   Options options_;
-  LeaseHooks leases_;  // under mutex_
   Clock& clock_;
   const std::shared_ptr<CompletionLoop> loop_;
   std::string cluster_;  // written once, before open() returns
@@ -117,6 +116,9 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   GroupTablePtr group_table_;
   std::uint32_t chunk_size_ = kChunkSizeDefault;
   SteadyTime last_sent_{};
+  LeaseHooks leases_;
+  LeaseTerms terms_;        // of the connection that stands
+  SteadyTime welcomed_at_;  // asked for then
   bool hello_due_ = false;
   Goodbye goodbye_ = Goodbye::none;
 

@@ -183,8 +183,16 @@ void GrpcMetaSession::set_locks(std::function<std::vector<HeldLock>()> locks) {
 }
 
 void GrpcMetaSession::set_lease_hooks(LeaseHooks hooks) {
-  const std::lock_guard lock(mutex_);
-  leases_ = std::move(hooks);
+  LeaseTerms terms;
+  SteadyTime asked;
+  {
+    const std::lock_guard lock(mutex_);
+    leases_ = hooks;
+    terms = terms_;
+    asked = welcomed_at_;
+  }
+  hooks.welcomed(terms);
+  hooks.confirmed(asked);
 }
 
 void GrpcMetaSession::set_on_new_session(std::function<void(SessionId)> hook) {

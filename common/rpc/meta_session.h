@@ -37,23 +37,10 @@
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
+#include "common/rpc/lease_hooks.h"
 #include "common/rpc/meta_client.h"
 
 namespace dfs {
-
-// What a session tells whoever keeps its leases; hooks as the others. Before
-// they are set a session must not ask for anything that grants a lease.
-struct LeaseHooks {
-  // Every lease that the session has; asked when it is resumed or made anew.
-  std::function<LeaseClaims()> claims;
-  // A connection stands, after claims() if the session is not the first one;
-  // before any request is sent over it.
-  std::function<void(const LeaseTerms&)> welcomed;
-  std::function<void(const LeaseRecall&)> recalled;
-  // The server has answered something that was asked at this time: it knew the
-  // session then.
-  std::function<void(SteadyTime asked)> confirmed;
-};
 
 class MetaSession : public MetaClient {
  public:
@@ -109,6 +96,8 @@ class MetaSession : public MetaClient {
   // used by several threads.
   virtual void set_held(std::function<std::vector<InodeId>()> held) = 0;
   virtual void set_locks(std::function<std::vector<HeldLock>()> locks) = 0;
+  // Those that the session should have heard already are called at once. Before
+  // this a session must not ask for anything that grants a lease.
   virtual void set_lease_hooks(LeaseHooks hooks) = 0;
   virtual void set_on_new_session(std::function<void(SessionId)> hook) = 0;
 };

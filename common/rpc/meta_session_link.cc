@@ -258,16 +258,18 @@ void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
 
 void GrpcMetaSession::take_terms(const v1::Welcome& welcome) {
   probe_unanswered_ = false;
-  LeaseHooks hooks;
-  {
-    const std::lock_guard lock(mutex_);
-    hooks = leases_;
-  }
-  if (!hooks.welcomed) return;
   LeaseTerms terms;
   terms.order = welcome.lease_order();
   terms.lease_time = milliseconds(welcome.lease_time_ms());
   for (const std::uint64_t inode : welcome.lost_leases()) terms.lost.emplace_back(inode);
+  LeaseHooks hooks;
+  {
+    const std::lock_guard lock(mutex_);
+    hooks = leases_;
+    terms_ = terms;
+    welcomed_at_ = dialed_at_;
+  }
+  if (!hooks.welcomed) return;
   hooks.welcomed(terms);
   hooks.confirmed(dialed_at_);
 }

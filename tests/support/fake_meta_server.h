@@ -486,6 +486,10 @@ class FakeMetaServer {
     reports_.push_back(args);
     return EmptyResult{};
   }
+  // It grants no leases: its sessions want none.
+  Result<MetaResult> act(const AcquireLeaseArgs& args) { return act(GetAttrArgs{args.inode}); }
+  Result<MetaResult> act(const ReturnLeasesArgs&) { return EmptyResult{}; }
+  Result<MetaResult> act(const HoldArgs&) { return EmptyResult{}; }
   Result<MetaResult> act(const SetPolicyArgs&) { return EmptyResult{}; }
   Result<MetaResult> act(const GetPolicyArgs&) { return PolicyResult{}; }
   Result<MetaResult> act(const ClusterStatusArgs&) { return ClusterStatusResult{}; }

@@ -1,0 +1,265 @@
+#include "common/client/lease_gate.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dfs {
+namespace {
+
+bool is_write(LeaseKind kind) { return kind >= LeaseKind::write; }
+
+}  // namespace
+
+// A recall of what it takes to read, or write.
+bool LeaseGate::is_in_the_way(const Lease& lease, LeaseKind kind) {
+  return lease.recall && !(kind == LeaseKind::read && lease.recall->keep == LeaseKind::read);
+}
+
+const LeaseGate::Lease* LeaseGate::find(const Shard& shard, InodeId inode) {
+  const auto found = shard.leases.find(inode);
+  return found == shard.leases.end() ? nullptr : &found->second;
+}
+
+// --- what answers say ------------------------------------------------------------------
+
+void LeaseGate::granted(InodeId inode, LeaseKind kind, std::uint64_t order) {
+  if (kind == LeaseKind::none || order == 0) return;
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const auto recalled = shard.recalls.find(inode);
+  if (recalled != shard.recalls.end() && recalled->second >= order) return;
+  const auto found = shard.leases.find(inode);
+  if (found == shard.leases.end()) {
+    if (order > shard.void_through) shard.leases.emplace(inode, Lease{kind, order, order, {}});
+    return;
+  }
+  Lease& lease = found->second;
+  // An answer that is older than what is known says nothing new of the kind.
+  if (order < lease.latest || lease.recall) return;
+  lease.latest = order;
+  // A lease that was to be given back may have become a lasting one.
+  if (is_write(kind) || !is_write(lease.kind)) lease.kind = kind;
+}
+
+// --- may it be used? -------------------------------------------------------------------
+
+bool LeaseGate::holds(InodeId inode, std::uint64_t order) const {
+  if (order == 0 || !trusts_server()) return false;
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const Lease* lease = find(shard, inode);
+  return lease != nullptr && lease->since <= order;
+}
+
+bool LeaseGate::keeps(InodeId inode, std::uint64_t order) const {
+  if (order == 0 || !trusts_server()) return false;
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const Lease* lease = find(shard, inode);
+  return lease != nullptr && lease->since <= order && lease->kind != LeaseKind::write_once &&
+         (!lease->recall || lease->recall->keep == LeaseKind::read);
+}
+
+bool LeaseGate::may_write(InodeId inode) const {
+  if (!trusts_server()) return false;
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const Lease* lease = find(shard, inode);
+  return lease != nullptr && is_write(lease->kind) && !lease->recall;
+}
+
+bool LeaseGate::is_recalled(InodeId inode, LeaseKind kind) const {
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const Lease* lease = find(shard, inode);
+  return lease != nullptr && is_in_the_way(*lease, kind);
+}
+
+std::uint64_t LeaseGate::since(InodeId inode) const {
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const Lease* lease = find(shard, inode);
+  return lease != nullptr ? lease->since : 0;
+}
+
+std::optional<std::uint64_t> LeaseGate::to_give_back(InodeId inode) const {
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const Lease* lease = find(shard, inode);
+  if (lease == nullptr || lease->kind != LeaseKind::write_once) return std::nullopt;
+  return lease->latest;
+}
+
+LeaseGate::Waiting::Waiting(LeaseGate& gate, InodeId inode, const FileRange& range)
+    : gate_(gate), inode_(inode), range_(range) {
+  Shard& shard = gate_.shard_of(inode_);
+  const std::lock_guard lock(shard.mutex);
+  shard.waiting.emplace(inode_, range_);
+}
+
+LeaseGate::Waiting::~Waiting() {
+  Shard& shard = gate_.shard_of(inode_);
+  const std::lock_guard lock(shard.mutex);
+  const auto [first, last] = shard.waiting.equal_range(inode_);
+  const auto mine = std::find_if(first, last, [&](const auto& each) {
+    return each.second.offset == range_.offset && each.second.length == range_.length;
+  });
+  if (mine != last) shard.waiting.erase(mine);
+}
+
+Wake LeaseGate::wait_for_recall(InodeId inode, LeaseKind kind, const WaitLimits& limits) {
+  Shard& shard = shard_of(inode);
+  std::unique_lock lock(shard.mutex);
+  return wait_until(lock, shard.changed, limits, [&] {
+    const Lease* lease = find(shard, inode);
+    return lease == nullptr || !is_in_the_way(*lease, kind);
+  });
+}
+
+// --- for the keeper --------------------------------------------------------------------
+
+void LeaseGate::remember_recall(Shard& shard, InodeId inode, std::uint64_t order) {
+  std::uint64_t& latest = shard.recalls[inode];
+  latest = std::max(latest, order);
+  shard.recalls_by_age.emplace_back(inode, order);
+  while (shard.recalls_by_age.size() > kRecallsKept / kShards) {
+    const auto [oldest, its_order] = shard.recalls_by_age.front();
+    shard.recalls_by_age.pop_front();
+    shard.void_through = std::max(shard.void_through, its_order);
+    const auto kept = shard.recalls.find(oldest);
+    if (kept != shard.recalls.end() && kept->second == its_order) shard.recalls.erase(kept);
+  }
+}
+
+LeaseGate::Recalled LeaseGate::recall(const RecalledLease& wanted, std::uint64_t order) {
+  Shard& shard = shard_of(wanted.inode);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.leases.find(wanted.inode);
+  if (found == shard.leases.end() || found->second.since > order) {
+    remember_recall(shard, wanted.inode, order);
+    return Recalled::absent;
+  }
+  Lease& lease = found->second;
+  if (lease.recall) {
+    lease.recall->order = std::max(lease.recall->order, order);
+    lease.recall->keep = std::min(lease.recall->keep, wanted.keep);
+    return Recalled::settling;
+  }
+  lease.recall = Recall{order, wanted.keep};
+  return Recalled::begun;
+}
+
+std::vector<FileRange> LeaseGate::waiting(InodeId inode) const {
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  std::vector<FileRange> ranges;
+  const auto [first, last] = shard.waiting.equal_range(inode);
+  for (auto each = first; each != last; ++each) ranges.push_back(each->second);
+  return ranges;
+}
+
+LeaseKind LeaseGate::leaves(InodeId inode) const {
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const Lease* lease = find(shard, inode);
+  if (lease == nullptr || !lease->recall) return LeaseKind::none;
+  return lease->recall->keep;
+}
+
+std::optional<ReturnedLease> LeaseGate::settled(InodeId inode, LeaseKind kept) {
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.leases.find(inode);
+  // A new session has begun meanwhile: nobody waits for the answer.
+  if (found == shard.leases.end() || !found->second.recall) {
+    shard.changed.notify_all();
+    return ReturnedLease{inode, LeaseKind::none, 0, 0};
+  }
+  Lease& lease = found->second;
+  if (lease.recall->keep < kept) return std::nullopt;
+  const ReturnedLease answer{inode, kept, lease.recall->order, 0};
+  remember_recall(shard, inode, answer.order);
+  if (kept == LeaseKind::none) {
+    shard.leases.erase(found);
+  } else {
+    lease.kind = kept;
+    lease.recall.reset();
+  }
+  shard.changed.notify_all();
+  return answer;
+}
+
+// --- the session -----------------------------------------------------------------------
+
+LeaseClaims LeaseGate::claims() const {
+  LeaseClaims claims;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [inode, lease] : shard.leases)
+      (is_write(lease.kind) ? claims.write : claims.read).push_back(inode);
+  }
+  return claims;
+}
+
+void LeaseGate::welcomed(const LeaseTerms& terms) {
+  trust_.store(std::chrono::nanoseconds(terms.lease_time).count() / 2);
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    shard.void_through = std::max(shard.void_through, terms.order);
+  }
+  for (const InodeId inode : terms.lost) {
+    Shard& shard = shard_of(inode);
+    const std::lock_guard lock(shard.mutex);
+    shard.leases.erase(inode);
+    shard.changed.notify_all();
+  }
+}
+
+std::vector<InodeId> LeaseGate::forget_all() {
+  std::vector<InodeId> all;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [inode, lease] : shard.leases) all.push_back(inode);
+    shard.leases.clear();
+    shard.changed.notify_all();
+  }
+  return all;
+}
+
+void LeaseGate::confirmed(SteadyTime asked) {
+  const std::int64_t until = asked.time_since_epoch().count() + trust_.load();
+  std::int64_t known = trusted_until_.load();
+  while (known < until && !trusted_until_.compare_exchange_weak(known, until)) {
+  }
+}
+
+std::optional<SteadyTime> LeaseGate::trusted_until() const {
+  const std::int64_t until = trusted_until_.load();
+  if (until == 0) return std::nullopt;
+  return SteadyTime(SteadyTime::duration(until));
+}
+
+std::vector<InodeId> LeaseGate::lapse() {
+  std::vector<InodeId> all;
+  if (trusts_server()) return all;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [inode, lease] : shard.leases) all.push_back(inode);
+    // One that is being settled is the keeper's to end.
+    std::erase_if(shard.leases, [](const auto& each) {
+      return each.second.kind == LeaseKind::read && !each.second.recall;
+    });
+  }
+  return all;
+}
+
+std::size_t LeaseGate::size() const {
+  std::size_t total = 0;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    total += shard.leases.size();
+  }
+  return total;
+}
+
+}  // namespace dfs

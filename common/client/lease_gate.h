@@ -1,0 +1,151 @@
+// The leases of this session, as far as the server has told: the one place
+// that says whether what is known of an inode may still be used.
+//
+// A fact - attributes, names, extents - is remembered with the order of the
+// grant that came with it (Attributes::lease_order). It holds while the lease has
+// been there without a break since that grant:
+//
+//   since <= order of the fact, and nobody has asked for the lease back
+//
+// Answers and recalls are looked at by different threads, in any order. So a
+// grant is void if a recall of its inode has a higher order, whichever comes
+// first; recalls are remembered for that, the latest of them (`kRecallsKept`),
+// and what is older than those kept is void altogether.
+//
+// Nothing is trusted either once the server has been silent for half of the
+// lease time: it may have given the leases to others by then.
+//
+// While a recall is being settled (lease_keeper.h) the lease is still there, since
+// the server waits for the answer; but whoever comes meanwhile needs the next one.
+//
+// Threads: any. No other lock is taken.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/client/wait.h"
+#include "common/rpc/meta_api.h"
+
+namespace dfs {
+
+class LeaseGate {
+ public:
+  static constexpr std::size_t kRecallsKept = 65'536;
+
+  explicit LeaseGate(const Clock& clock) : clock_(clock) {}
+  LeaseGate(const LeaseGate&) = delete;
+  LeaseGate& operator=(const LeaseGate&) = delete;
+
+  // --- what answers say ---
+  void granted(InodeId inode, LeaseKind kind, std::uint64_t order);
+  void granted(const Attributes& told) { granted(told.inode, told.lease, told.lease_order); }
+
+  // --- may it be used? ---
+  // What was told with `order` is still true.
+  bool holds(InodeId inode, std::uint64_t order) const;
+  // And will be until the kernel is told otherwise.
+  bool keeps(InodeId inode, std::uint64_t order) const;
+  bool may_write(InodeId inode) const;
+  // Somebody wants it back, and what would be left is not enough.
+  bool is_recalled(InodeId inode, LeaseKind kind) const;
+  // The grant that it began with; 0: there is none.
+  std::uint64_t since(InodeId inode) const;
+  // The grant of a lease that is to be given back after one operation.
+  std::optional<std::uint64_t> to_give_back(InodeId inode) const;
+
+  // A request waits, here or for the server's answer, for a lease under which it
+  // may read or write a range of a file. The kernel has locked pages of it.
+  class Waiting {
+   public:
+    Waiting(LeaseGate& gate, InodeId inode, const FileRange& range);
+    ~Waiting();
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    LeaseGate& gate_;
+    const InodeId inode_;
+    const FileRange range_;
+  };
+  // Returns when no recall is in the way: there is none, or it leaves what is needed.
+  Wake wait_for_recall(InodeId inode, LeaseKind kind, const WaitLimits& limits);
+
+  // --- for the keeper ---
+  // Somebody wants the lease. False: there is nothing to settle but the answer,
+  // because it is not here, or because it is being settled already.
+  enum class Recalled { absent, settling, begun };
+  Recalled recall(const RecalledLease& lease, std::uint64_t order);
+  // The ranges of all that are Waiting.
+  std::vector<FileRange> waiting(InodeId inode) const;
+  // What the recall, as it stands now, leaves.
+  LeaseKind leaves(InodeId inode) const;
+  // The recall has been settled down to `kept`. Empty, and nothing happens, if less
+  // is to be kept by now; else what to answer.
+  std::optional<ReturnedLease> settled(InodeId inode, LeaseKind kept);
+
+  // --- the session ---
+  LeaseClaims claims() const;
+  // Those of `terms` that are lost are gone when it returns.
+  void welcomed(const LeaseTerms& terms);
+  // Forgets everything, and takes no grant up to the terms of the next session.
+  std::vector<InodeId> forget_all();
+  // The server knew the session at `asked`.
+  void confirmed(SteadyTime asked);
+  // When trust ends unless the server is heard; empty: no connection yet.
+  std::optional<SteadyTime> trusted_until() const;
+  // Trust has ended: the read leases are given up, and all inodes that had any lease
+  // are returned. Empty if it has not, or nothing is left.
+  std::vector<InodeId> lapse();
+
+  std::size_t size() const;
+
+ private:
+  static constexpr std::size_t kShards = 32;
+
+  struct Recall {
+    std::uint64_t order = 0;
+    LeaseKind keep = LeaseKind::none;
+  };
+  struct Lease {
+    LeaseKind kind = LeaseKind::none;
+    std::uint64_t since = 0;
+    std::uint64_t latest = 0;
+    std::optional<Recall> recall;
+  };
+  struct Shard {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::unordered_map<InodeId, Lease> leases;
+    // By inode the order of its latest recall; the oldest are in front.
+    std::unordered_map<InodeId, std::uint64_t> recalls;
+    std::deque<std::pair<InodeId, std::uint64_t>> recalls_by_age;
+    std::uint64_t void_through = 0;
+    std::unordered_multimap<InodeId, FileRange> waiting;
+  };
+
+  Shard& shard_of(InodeId inode) const { return shards_[inode.value() % kShards]; }
+  static bool is_in_the_way(const Lease& lease, LeaseKind kind);
+  static const Lease* find(const Shard& shard, InodeId inode);
+  static void remember_recall(Shard& shard, InodeId inode, std::uint64_t order);
+  bool trusts_server() const {
+    return clock_.now().time_since_epoch().count() < trusted_until_.load(std::memory_order_relaxed);
+  }
+
+  const Clock& clock_;
+  mutable std::array<Shard, kShards> shards_;
+  // As counts of SteadyTime; 0: nothing is trusted.
+  std::atomic<std::int64_t> trusted_until_{0};
+  std::atomic<std::int64_t> trust_{0};
+};
+
+}  // namespace dfs

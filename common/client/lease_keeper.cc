@@ -1,0 +1,308 @@
+#include "common/client/lease_keeper.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/client/client_metrics.h"
+#include "common/rpc/protocol.h"
+
+namespace dfs {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Enough that files which storage servers are slow to take do not keep others.
+constexpr std::size_t kSettlers = 8;
+constexpr std::size_t kForgetters = 16;
+constexpr std::size_t kTasksMax = 65'536;
+// Forgetting pages takes microseconds unless one of them is locked.
+constexpr milliseconds kForgetPatience{5};
+constexpr milliseconds kForgetSoonPatience{1};
+// Between two attempts to send what the servers did not take.
+constexpr milliseconds kRetryPause{200};
+
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kWholeFile = kFileSizeMax;
+
+// Without a word: [0, infinity) less the pages of `ranges`.
+std::vector<FileRange> all_but(std::vector<FileRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(),
+            [](const FileRange& a, const FileRange& b) { return a.offset < b.offset; });
+  std::vector<FileRange> rest;
+  std::uint64_t at = 0;
+  for (const FileRange& range : ranges) {
+    const std::uint64_t from = range.offset / kPage * kPage;
+    const std::uint64_t to = (range.offset + range.length + kPage - 1) / kPage * kPage;
+    if (from > at) rest.push_back({at, from - at});
+    at = std::max(at, to);
+  }
+  if (at < kWholeFile) rest.push_back({at, kWholeFile - at});
+  return rest;
+}
+
+bool is_in_use(const InodeStatePtr& state) {
+  if (state == nullptr) return false;
+  const std::lock_guard lock(state->mutex);
+  return !state->idle_locked();
+}
+
+}  // namespace
+
+LeaseKeeper::LeaseKeeper(Parts parts)
+    : parts_(std::move(parts)),
+      settlers_({.name = "settle", .threads = kSettlers, .queue_max = kTasksMax}),
+      forgetters_({.name = "forget", .threads = kForgetters, .queue_max = kTasksMax}) {
+  thread_ = std::thread([this] { run(); });
+  ::pthread_setname_np(thread_.native_handle(), "leases");
+}
+
+LeaseKeeper::~LeaseKeeper() {
+  stop_.interrupt();
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+  settlers_.stop();
+  forgetters_.stop();
+}
+
+void LeaseKeeper::set_kernel(std::shared_ptr<KernelCache> kernel) {
+  kernel_.with([&](auto& known) { known = std::move(kernel); });
+}
+
+// --- from others -------------------------------------------------------------------------
+
+void LeaseKeeper::recalled(LeaseRecall recall) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.emplace_back(std::move(recall));
+  }
+  wake_.notify_one();
+}
+
+void LeaseKeeper::give_back(InodeId inode, std::uint64_t order) {
+  recalled({order, {{inode, LeaseKind::none}}});
+}
+
+void LeaseKeeper::lost(std::vector<InodeId> inodes) {
+  if (inodes.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.emplace_back(Lost{std::move(inodes)});
+  }
+  wake_.notify_one();
+}
+
+void LeaseKeeper::confirmed() { wake_.notify_one(); }
+
+void LeaseKeeper::forget_pages_soon(InodeId inode, const FileRange& range) {
+  const std::uint64_t from = range.offset / kPage * kPage;
+  const std::uint64_t to = (range.offset + range.length + kPage - 1) / kPage * kPage;
+  static_cast<void>(forget_elsewhere(inode, {{from, to - from}})->wait(kForgetSoonPatience));
+}
+
+// --- the thread ----------------------------------------------------------------------------
+
+std::optional<SteadyTime> LeaseKeeper::lapses_at() const {
+  if (parts_.gate.size() == 0) return std::nullopt;
+  return parts_.gate.trusted_until();
+}
+
+void LeaseKeeper::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (queue_.empty() && !stopping_) wake_.wait_for(lock, kWaitSlice);
+    if (stopping_) return;
+    if (queue_.empty()) {
+      lock.unlock();
+      if (const auto at = lapses_at(); at && parts_.clock.now() >= *at) {
+        const std::vector<InodeId> lapsed = parts_.gate.lapse();
+        if (!lapsed.empty()) take(Lost{lapsed});
+      }
+      lock.lock();
+      continue;
+    }
+    const auto next = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    std::visit([this](const auto& work) { take(work); }, next);
+    lock.lock();
+  }
+}
+
+void LeaseKeeper::take(const LeaseRecall& recall) {
+  std::vector<InodeId> idle;
+  std::vector<ReturnedLease> absent;
+  for (const RecalledLease& lease : recall.leases) {
+    client_metrics().lease_recalls.add();
+    switch (parts_.gate.recall(lease, recall.order)) {
+      case LeaseGate::Recalled::absent:
+        absent.push_back({lease.inode, LeaseKind::none, recall.order, 0});
+        break;
+      case LeaseGate::Recalled::settling:
+        break;
+      case LeaseGate::Recalled::begun:
+        if (!is_in_use(parts_.inodes.find(lease.inode))) {
+          idle.push_back(lease.inode);
+        } else if (!settlers_.submit([this, inode = lease.inode] { settle(inode); })) {
+          settle(lease.inode);
+        }
+        break;
+    }
+  }
+  answer(absent);
+  if (!idle.empty()) settle_idle(idle);
+}
+
+// Nothing that waits for anybody can be about these.
+void LeaseKeeper::settle_idle(const std::vector<InodeId>& inodes) {
+  parts_.replies.pass();
+  if (const auto kernel = kernel_.with([](const auto& known) { return known; })) {
+    bool names = false;
+    for (const InodeId inode : inodes) forget_idle(*kernel, inode, names);
+    if (names) kernel->forget_names();
+  }
+  std::vector<ReturnedLease> answers;
+  for (const InodeId inode : inodes) {
+    const InodeStatePtr state = parts_.inodes.find(inode);
+    // Somebody began to use it before the recall took effect.
+    if (is_in_use(state)) {
+      if (!settlers_.submit([this, inode] { settle(inode); })) settle(inode);
+      continue;
+    }
+    if (auto settled = parts_.gate.settled(inode, LeaseKind::none)) answers.push_back(*settled);
+  }
+  answer(answers);
+}
+
+void LeaseKeeper::forget_idle(KernelCache& kernel, InodeId inode, bool& names) {
+  const std::optional<FileType> type = parts_.type_of(inode);
+  if (!type || *type == FileType::directory) names = true;
+  if (!type || *type == FileType::regular)
+    kernel.forget_pages(inode, {0, kWholeFile});
+  else
+    kernel.forget_attributes(inode);
+}
+
+void LeaseKeeper::take(const Lost& lost) {
+  log_info("client", "{} leases are not valid any more; what the kernel was told is forgotten",
+           lost.inodes.size());
+  parts_.replies.pass();
+  const auto kernel = kernel_.with([](const auto& known) { return known; });
+  if (kernel == nullptr) return;
+  bool names = false;
+  for (const InodeId inode : lost.inodes) {
+    if (!is_in_use(parts_.inodes.find(inode))) {
+      forget_idle(*kernel, inode, names);
+      continue;
+    }
+    kernel->forget_attributes(inode);
+    static_cast<void>(forget_elsewhere(inode, {{0, kWholeFile}}));
+  }
+  kernel->forget_names();
+}
+
+// The server is told how often the inode is open before it knows less than that.
+std::uint32_t LeaseKeeper::untold_opens(InodeState& state) {
+  const std::lock_guard lock(state.mutex);
+  return state.untold_opens_locked();
+}
+
+// Those that were closed meanwhile are taken back, in this order.
+void LeaseKeeper::told_opens(InodeState& state, std::uint32_t count) {
+  std::uint32_t closed = 0;
+  {
+    const std::lock_guard lock(state.mutex);
+    state.told_opens += count;
+    closed = state.take_overtold_locked();
+  }
+  if (closed > 0) parts_.meta.post(ReleaseArgs{state.inode, closed});
+}
+
+// --- files in use ----------------------------------------------------------------------------
+
+void LeaseKeeper::settle(InodeId inode) {
+  for (;;) {
+    const InodeStatePtr state = parts_.inodes.find(inode);
+    const std::optional<LeaseKind> kept = settle_once(inode, state);
+    if (!kept) return;
+    std::optional<ReturnedLease> settled = parts_.gate.settled(inode, *kept);
+    if (!settled) continue;
+    if (state == nullptr || *kept != LeaseKind::none) return answer({*settled});
+    settled->holds = untold_opens(*state);
+    answer({*settled});
+    return told_opens(*state, settled->holds);
+  }
+}
+
+std::optional<LeaseKind> LeaseKeeper::settle_once(InodeId inode, const InodeStatePtr& state) {
+  const LeaseKind kept = parts_.gate.leaves(inode);
+  parts_.replies.pass();
+  // Writes and opens that found the lease whole are done.
+  if (state != nullptr) const std::lock_guard lock(state->mutex);
+  if (kept == LeaseKind::none) forget_used(inode);
+  if (state != nullptr && !send_written(inode, state)) return std::nullopt;
+  if (const auto kernel = kernel_.with([](const auto& known) { return known; }))
+    kernel->forget_attributes(inode);
+  return kept;
+}
+
+void LeaseKeeper::forget_used(InodeId inode) {
+  while (!stop_.interrupted()) {
+    const auto forgetting = forget_elsewhere(inode, all_but(parts_.gate.waiting(inode)));
+    if (forgetting->wait(kForgetPatience)) return;
+  }
+}
+
+// False: stopping.
+bool LeaseKeeper::send_written(InodeId inode, const InodeStatePtr& state) {
+  for (;;) {
+    const Result<void> sent = parts_.send(state, &stop_);
+    if (stop_.interrupted()) return false;
+    if (sent) return true;
+    if (!is_retryable(sent.error().code) && sent.error().code != Errc::interrupted) return true;
+    log_warn("client", "inode {}: others wait for what was written here, which cannot be sent: {}",
+             inode.value(), sent.error().to_string());
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, kRetryPause, [this] { return stopping_; });
+    if (stopping_) return false;
+  }
+}
+
+bool LeaseKeeper::Forgetting::wait(milliseconds patience) {
+  std::unique_lock lock(mutex);
+  return changed.wait_for(lock, patience, [this] { return over; });
+}
+
+std::shared_ptr<LeaseKeeper::Forgetting> LeaseKeeper::forget_elsewhere(
+    InodeId inode, std::vector<FileRange> ranges) {
+  auto forgetting = std::make_shared<Forgetting>();
+  const auto kernel = kernel_.with([](const auto& known) { return known; });
+  if (kernel == nullptr) {
+    forgetting->over = true;
+    return forgetting;
+  }
+  const auto work = [kernel, forgetting, inode, ranges = std::move(ranges)] {
+    for (const FileRange& range : ranges) kernel->forget_pages(inode, range);
+    const std::lock_guard lock(forgetting->mutex);
+    forgetting->over = true;
+    forgetting->changed.notify_all();
+  };
+  if (!forgetters_.submit(work)) work();
+  return forgetting;
+}
+
+void LeaseKeeper::answer(const std::vector<ReturnedLease>& answers) {
+  for (std::size_t at = 0; at < answers.size(); at += kLeasesPerReturnMax) {
+    const std::size_t end = std::min(answers.size(), at + kLeasesPerReturnMax);
+    parts_.meta.post(ReturnLeasesArgs{{answers.begin() + static_cast<std::ptrdiff_t>(at),
+                                       answers.begin() + static_cast<std::ptrdiff_t>(end)}});
+  }
+}
+
+}  // namespace dfs

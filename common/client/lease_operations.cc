@@ -1,0 +1,228 @@
+// Leases as the calls of FileSystem need them, and what a kernel may keep.
+//
+//   What is read, and what the kernel puts into its pages, is read under a lease;
+//   what is written is written under one that nobody else has beside it.
+//   Nothing that is known is used longer than the lease it came with.
+#include <algorithm>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/client/client_metrics.h"
+#include "common/client/engine.h"
+
+namespace dfs {
+namespace {
+
+// What closing leaves unsent always fits: it asks for the space this often, and
+// waits for the servers where less than this is left beyond what is buffered.
+constexpr std::chrono::seconds kSpaceAge{5};
+constexpr std::uint64_t kAmpleBytes = 1 * GiB;
+
+}  // namespace
+
+// --- having one ----------------------------------------------------------------------------
+
+bool Engine::has_lease_locked(const InodeState& state, LeaseKind kind) const {
+  if (!config_.leases) return true;
+  if (!state.attributes_at) return false;
+  if (!freshness_.leases_decide(state.attributes.consistency)) return true;
+  if (!state.attributes_usable_locked(freshness_)) return false;
+  return kind == LeaseKind::read || gate_.may_write(state.inode);
+}
+
+bool Engine::has_lease(InodeState& state, LeaseKind kind) {
+  const std::lock_guard lock(state.mutex);
+  return has_lease_locked(state, kind);
+}
+
+Result<bool> Engine::await_lease(const InodeStatePtr& state, LeaseKind kind, const FileRange& range,
+                                 const CallContext& context) {
+  const InodeId inode = state->inode;
+  const bool recalled = config_.leases && gate_.is_recalled(inode, kind);
+  if (!recalled && has_lease(*state, kind)) return false;
+
+  client_metrics().lease_waits.add();
+  const LeaseGate::Waiting waiting(gate_, inode, range);
+  const std::uint64_t before = gate_.since(inode);
+  for (;;) {
+    const Wake wake = gate_.wait_for_recall(inode, kind, limits(context));
+    if (wake == Wake::interrupted) return fail(Errc::interrupted, "waiting for a lease");
+    if (wake == Wake::expired) return fail(Errc::timed_out, "a lease is not given back");
+    if (has_lease(*state, kind)) break;
+
+    const AttributesResult answer =
+        TRY(ask<AttributesResult>(AcquireLeaseArgs{inode, kind}, context));
+    gate_.granted(answer.attributes);
+    const std::lock_guard lock(state->mutex);
+    if (!answer.attributes.provisional) state->learn_locked(answer.attributes, clock_.now());
+    if (!freshness_.leases_decide(answer.attributes.consistency)) break;
+  }
+  return before != 0 && before != gate_.since(inode);
+}
+
+Result<void> Engine::finish_write_through(const InodeStatePtr& state, const CallContext& context) {
+  if (!config_.leases) return {};
+  const std::optional<std::uint64_t> order = gate_.to_give_back(state->inode);
+  if (!order) return {};
+  const Result<void> sent = write_back_.flush(state, context.interrupt);
+  keeper_.give_back(state->inode, *order);
+  return sent;
+}
+
+// Nobody misses what is under a lease for writing, and an error that comes later
+// is not to be expected where there is room.
+bool Engine::may_leave_unsent(InodeState& state, const CallContext& context) {
+  if (!config_.leases || config_.close_waits || !context.may_wait) return false;
+  {
+    const std::lock_guard lock(state.mutex);
+    const bool exclusively = freshness_.leases_decide(state.attributes.consistency) &&
+                             has_lease_locked(state, LeaseKind::write);
+    const bool relaxed = state.attributes.consistency == Consistency::relaxed;
+    if (!exclusively && !relaxed) return false;
+  }
+  const auto known = space_.with([](const auto& last) { return last; });
+  std::uint64_t available = 0;
+  if (known && clock_.now() - known->at < kSpaceAge) {
+    available = known->told.bytes_available;
+  } else {
+    const auto asked = ask_space(context);
+    if (!asked) return false;
+    available = asked->bytes_available;
+  }
+  return !write_back_.full() && available > kAmpleBytes + 2 * buffer_.used_bytes();
+}
+
+// --- opening without a word ----------------------------------------------------------------
+
+std::optional<Opened> Engine::open_known(InodeId inode, const OpenOptions& options) {
+  if (!config_.leases) return std::nullopt;
+  InodeStatePtr state = inodes_.find(inode);
+  if (state == nullptr) {
+    const auto known = meta_cache_.find(inode);
+    if (!known) return std::nullopt;
+    state = inodes_.find_or_make(inode);
+    const std::lock_guard lock(state->mutex);
+    if (!state->attributes_at) state->learn_locked(*known, clock_.now());
+  }
+  const std::lock_guard lock(state->mutex);
+  const Attributes& attributes = state->attributes;
+  const bool may = state->attributes_at && !state->gone && attributes.nlink > 0 &&
+                   attributes.type == FileType::regular &&
+                   freshness_.leases_decide(attributes.consistency) &&
+                   gate_.keeps(inode, attributes.lease_order);
+  if (!may) return std::nullopt;
+  return opened_locked(state, options);
+}
+
+// The server keeps what loses its last name while it is open; but it knows only
+// of those that were opened by asking it.
+bool Engine::may_be_open_untold(InodeId directory, const std::string& name) const {
+  if (!config_.leases) return false;
+  const auto known = names_.find(directory, name);
+  if (!known) return true;
+  if (known->absent()) return false;
+  const InodeStatePtr state = inodes_.find(known->inode);
+  if (state == nullptr) return false;
+  const std::lock_guard lock(state->mutex);
+  return state->untold_opens_locked() > 0;
+}
+
+void Engine::tell_opens(InodeId inode) {
+  const InodeStatePtr state = inodes_.find(inode);
+  if (state == nullptr) return;
+  std::uint32_t untold = 0;
+  {
+    const std::lock_guard lock(state->mutex);
+    untold = state->untold_opens_locked();
+  }
+  if (untold == 0) return;
+  meta_.post(HoldArgs{inode, untold});
+  std::uint32_t closed = 0;
+  {
+    const std::lock_guard lock(state->mutex);
+    state->told_opens += untold;
+    closed = state->take_overtold_locked();
+  }
+  if (closed > 0) meta_.post(ReleaseArgs{inode, closed});
+}
+
+// --- names and listings ----------------------------------------------------------------------
+
+void Engine::learn_name(InodeId directory, const std::string& name, InodeId inode,
+                        const std::optional<Attributes>& after) {
+  if (!config_.leases) return;
+  const std::uint64_t order = after ? after->lease_order : 0;
+  names_.learn(directory, name, inode, order);
+  listings_.changed(directory, order);
+}
+
+// As the server would list it now, if all of it is known.
+std::optional<ReadDirResult> Engine::listed_before(InodeId inode, std::uint64_t cookie) {
+  if (!config_.leases) return std::nullopt;
+  const ListingCache::PagePtr page = listings_.find(inode, cookie);
+  if (page == nullptr) return std::nullopt;
+  ReadDirResult listing = *page;
+  for (Entry& entry : listing.entries) {
+    auto known = known_attributes(entry.attributes.inode);
+    if (!known) return std::nullopt;
+    entry.attributes = *std::move(known);
+  }
+  return listing;
+}
+
+void Engine::learn_listing(InodeId inode, std::uint64_t cookie, const ReadDirResult& listing) {
+  if (!config_.leases) return;
+  gate_.granted(inode, listing.lease, listing.lease_order);
+  listings_.learn(inode, cookie, listing);
+  for (const Entry& entry : listing.entries)
+    names_.learn(inode, entry.name, entry.attributes.inode, listing.lease_order);
+}
+
+// --- what a kernel may keep --------------------------------------------------------------------
+
+std::optional<Attributes> Engine::last_told(InodeId inode) const {
+  if (const InodeStatePtr state = inodes_.find(inode)) {
+    const std::lock_guard lock(state->mutex);
+    if (state->attributes_at) return state->attributes;
+    return std::nullopt;
+  }
+  return meta_cache_.last_told(inode);
+}
+
+FileSystem::Keep Engine::keep(const Attributes& attributes) const {
+  if (!freshness_.leases_decide(attributes.consistency)) return Keep::for_a_while;
+  if (attributes.provisional || !gate_.keeps(attributes.inode, attributes.lease_order))
+    return Keep::no;
+  // What was changed here meanwhile is told by another answer.
+  const auto last = last_told(attributes.inode);
+  return last && last->change == attributes.change ? Keep::until_told : Keep::no;
+}
+
+FileSystem::Keep Engine::keep_name(InodeId directory, const std::string& name,
+                                   InodeId inode) const {
+  if (names_.may_keep(directory, name, inode)) return Keep::until_told;
+  if (inode == InodeId{}) return Keep::no;
+  if (!config_.leases) return Keep::for_a_while;
+  const auto last = last_told(directory);
+  const bool strict = !last || freshness_.leases_decide(last->consistency);
+  return strict ? Keep::no : Keep::for_a_while;
+}
+
+// --- the session -----------------------------------------------------------------------------
+
+LeaseHooks Engine::lease_hooks() {
+  return {.claims = [this] { return gate_.claims(); },
+          .welcomed =
+              [this](const LeaseTerms& terms) {
+                gate_.welcomed(terms);
+                keeper_.lost(terms.lost);
+              },
+          .recalled = [this](const LeaseRecall& recall) { keeper_.recalled(recall); },
+          .confirmed =
+              [this](SteadyTime asked) {
+                gate_.confirmed(asked);
+                keeper_.confirmed();
+              }};
+}
+
+}  // namespace dfs
