@@ -46,6 +46,10 @@ Result<void> clear_set_id(Request& request, InodeId inode) {
   return {};
 }
 
+FileHandle& file_of(const fuse_file_info& info) {
+  return HandleTable<FileHandle>::get(info.fh);
+}
+
 // What FUSE_HANDLE_KILLPRIV_V2 makes our duty, for a write or truncation by
 // somebody without the privilege to keep the bits.
 Result<void> drop_set_id(Request& request, InodeId inode, SetIdMemory* memory) {
@@ -62,12 +66,15 @@ Result<void> drop_set_id(Request& request, InodeId inode, SetIdMemory* memory) {
   return {};
 }
 
-Result<void> write_all(Request& request, InodeId inode, FileHandle& file, std::uint64_t offset,
-                       BufferView data) {
+Result<void> write_all(Request& request, InodeId inode, const fuse_file_info& info,
+                       std::uint64_t offset, BufferView data) {
+  FileHandle& file = file_of(info);
   if (current_hints().kill_set_id) {
     TRY(drop_set_id(request, inode, &file.set_id));
   }
-  return request.files().write(*file.file, offset, data, request.context());
+  CallContext context = request.context();
+  context.append = (info.flags & O_APPEND) != 0;  // also when fcntl(2) has set it
+  return request.files().write(*file.file, offset, data, context);
 }
 
 Result<Opened> open_file(Request& request, InodeId inode, int flags) {
@@ -99,10 +106,6 @@ std::uint64_t keep(Request& request, OpenFilePtr file, int flags) {
 void close_file(SessionState& state, std::uint64_t number) {
   const std::unique_ptr<FileHandle> handle = state.open_files.take(number);
   state.files.close(std::move(handle->file));
-}
-
-FileHandle& file_of(const fuse_file_info& info) {
-  return HandleTable<FileHandle>::get(info.fh);
 }
 
 // The kernel has each write through O_SYNC followed by an fsync; of other
@@ -151,7 +154,7 @@ void do_create(fuse_req_t handle, fuse_ino_t parent, const char* name, mode_t mo
   request.changed();
   if (!created) return request.reply_error(created.error());
   info->fh = keep(request, std::move(created->file), info->flags);
-  if (!request.reply_create(created->attributes, *info)) close_file(state, info->fh);
+  if (!request.reply_create(InodeId{parent}, name, created->attributes, *info)) close_file(state, info->fh);
 }
 
 void do_read(fuse_req_t handle, fuse_ino_t inode, std::size_t size, off_t offset,
@@ -170,7 +173,7 @@ void do_write(fuse_req_t handle, fuse_ino_t inode, const char* data, std::size_t
               off_t offset, fuse_file_info* info) {
   Request request(handle, Operation::write, InodeId{inode});
   const auto written =
-      write_all(request, InodeId{inode}, file_of(*info), static_cast<std::uint64_t>(offset),
+      write_all(request, InodeId{inode}, *info, static_cast<std::uint64_t>(offset),
                 as_bytes({data, size}));
   request.changed();
   if (!written) return request.reply_error(written.error());

@@ -20,24 +20,34 @@ constexpr std::size_t kEntriesPerFetchMax = 1024;
 // Collects entries in the form the kernel reads them.
 class Listing {
  public:
-  Listing(Request& request, Style style, MutableBuffer room)
-      : request_(request), style_(style), room_(room) {}
+  Listing(Request& request, InodeId directory, Style style, MutableBuffer room)
+      : request_(request), directory_(directory), style_(style), room_(room) {}
 
   // False if there is no room left; then nothing was added.
   bool add(const Entry& entry, std::uint64_t next_offset) {
-    return append(entry.name.c_str(), request_.entry_of(entry.attributes), next_offset);
+    if (request_.files().keep(entry.attributes) == FileSystem::Keep::no)
+      return add_number(entry.name.c_str(), entry.attributes, next_offset);
+    return append(entry.name.c_str(),
+                  request_.entry_of(directory_, entry.name, entry.attributes), next_offset);
   }
-  // "." and "..": with an inode number, but nothing the kernel shall remember.
   bool add_dots(const char* name, InodeId inode, std::uint64_t next_offset) {
-    fuse_entry_param entry{};
-    entry.attr.st_ino = inode.value();
-    entry.attr.st_mode = S_IFDIR;
-    return append(name, entry, next_offset);
+    Attributes directory;
+    directory.inode = inode;
+    directory.type = FileType::directory;
+    return add_number(name, directory, next_offset);
   }
   bool empty() const { return used_ == 0; }
   BufferView bytes() const { return room_.first(used_); }
 
  private:
+  // With an inode number and a type, but nothing the kernel shall remember.
+  bool add_number(const char* name, const Attributes& attributes, std::uint64_t next_offset) {
+    fuse_entry_param entry{};
+    entry.attr.st_ino = attributes.inode.value();
+    entry.attr.st_mode = to_stat(attributes).st_mode & S_IFMT;
+    return append(name, entry, next_offset);
+  }
+
   bool append(const char* name, const fuse_entry_param& entry, std::uint64_t next_offset) {
     char* const at = reinterpret_cast<char*>(room_.data()) + used_;
     const std::size_t left = room_.size() - used_;
@@ -53,6 +63,7 @@ class Listing {
   }
 
   Request& request_;
+  const InodeId directory_;
   const Style style_;
   const MutableBuffer room_;
   std::size_t used_ = 0;
@@ -97,11 +108,8 @@ Result<bool> add_page(Listing& listing, DirectoryPage& page) {
   return true;
 }
 
-Result<void> fill(Request& request, DirectoryHandle& directory, Listing& listing,
-                  std::uint64_t offset, std::uint32_t entries_max) {
-  const std::uint64_t cookie = offset > kOffsetAfterDotDot ? offset - kOffsetAfterDotDot : 0;
-  DirectoryPage page = TRY(page_after(request, directory, cookie, entries_max));
-
+Result<void> fill(Listing& listing, DirectoryHandle& directory, DirectoryPage page,
+                  std::uint64_t offset) {
   bool room = true;
   if (offset < kOffsetAfterDot) room = listing.add_dots(".", directory.inode(), kOffsetAfterDot);
   if (room && offset < kOffsetAfterDotDot) {
@@ -115,9 +123,14 @@ Result<void> fill(Request& request, DirectoryHandle& directory, Listing& listing
 void list(Request& request, fuse_file_info* info, Style style, std::size_t size, off_t offset) {
   DirectoryHandle& directory = HandleTable<DirectoryHandle>::get(info->fh);
   const MutableBuffer room = WorkerPool::payload();
-  Listing listing(request, style, room.first(std::min(size, room.size())));
-  const Result<void> filled = fill(request, directory, listing, static_cast<std::uint64_t>(offset),
-                                   entries_for(size, style));
+  const auto at = static_cast<std::uint64_t>(offset);
+  const std::uint64_t cookie = at > kOffsetAfterDotDot ? at - kOffsetAfterDotDot : 0;
+  Result<DirectoryPage> page = page_after(request, directory, cookie, entries_for(size, style));
+  if (!page) return request.reply_error(page.error());
+
+  const ReplyBarrier::Reply reply(request.files().replies());
+  Listing listing(request, directory.inode(), style, room.first(std::min(size, room.size())));
+  const Result<void> filled = fill(listing, directory, *std::move(page), at);
   if (!filled) return request.reply_error(filled.error());
   request.reply_bytes(listing.bytes());
 }

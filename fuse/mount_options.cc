@@ -138,6 +138,16 @@ const std::vector<Option>& known_options() {
            [](auto& o) { o.local_reads = true; }),
       flag("no_local_reads", "have it send everything",
            [](auto& o) { o.local_reads = false; }),
+      flag("leases", "see at once what other mounts do, and keep what is known until then",
+           [](auto& o) { o.client.leases = true; }),
+      flag("no_leases", "see it within a second; the default",
+           [](auto& o) { o.client.leases = false; }),
+      {"close", "wait|return", "whether close(2) waits until the servers have what was written (return)",
+       [](MountOptions& o, std::string_view text) -> Result<void> {
+         if (text != "wait" && text != "return") return fail(Errc::invalid, "wait or return");
+         o.client.close_waits = text == "wait";
+         return {};
+       }},
       flag("acl", "access control lists are enforced; the default",
            [](auto& o) { o.session.features.access_control_lists = true; }),
       flag("noacl", "they are refused, and those that are there do not count: only modes do",
@@ -263,6 +273,8 @@ Result<void> apply_config_file(MountOptions& options, const std::filesystem::pat
   client.read_cache_bytes = read_cache;
   fit_read_ahead(client);
   TRY(file.read("local_reads", options.local_reads));
+  TRY(file.read("leases", client.leases));
+  TRY(file.read("close_waits", client.close_waits));
   TRY(file.read_size("readahead", session.read_ahead_bytes, 0, 1 * GiB));
 
   TRY(file.read("attr_timeout_ms", session.attribute_timeout, milliseconds{0}, kTimeoutMax));

@@ -67,6 +67,7 @@ Result<void> MountService::connect(const MountOptions& options) {
   session.cluster = options.cluster;
   session.soft_timeout = options.client.soft_timeout;
   session.connect_timeout = kConnectTimeout;
+  session.wants_leases = options.client.leases;
   meta_ = TRY(MetaSession::connect(std::move(session), clock));
 
   StorageClientOptions storage;
@@ -91,12 +92,36 @@ Result<void> MountService::connect(const MountOptions& options) {
       return engine != nullptr ? engine->held_locks() : std::vector<HeldLock>{};
     });
   });
+  if (options.client.leases) meta_->set_lease_hooks(hooks_of_leases(hooks));
   meta_->set_on_new_session([hooks](SessionId) {
     hooks->with([](FileSystem* engine) {
       if (engine != nullptr) engine->session_replaced();
     });
   });
   return {};
+}
+
+LeaseHooks MountService::hooks_of_leases(const EngineForHooks& hooks) {
+  const auto tell = [hooks](const auto& what) {
+    hooks->with([&](FileSystem* engine) {
+      if (engine != nullptr) what(engine->lease_hooks());
+    });
+  };
+  return {.claims =
+              [hooks] {
+                return hooks->with([](FileSystem* engine) {
+                  return engine != nullptr ? engine->lease_hooks().claims() : LeaseClaims{};
+                });
+              },
+          .welcomed = [tell](const LeaseTerms& terms) {
+            tell([&](const LeaseHooks& known) { known.welcomed(terms); });
+          },
+          .recalled = [tell](const LeaseRecall& recall) {
+            tell([&](const LeaseHooks& known) { known.recalled(recall); });
+          },
+          .confirmed = [tell](SteadyTime asked) {
+            tell([&](const LeaseHooks& known) { known.confirmed(asked); });
+          }};
 }
 
 Result<void> MountService::mount(const MountOptions& options,

@@ -51,6 +51,8 @@ class MountService {
   // once it is gone. A hook runs under the lock: it does not wait.
   using EngineForHooks = std::shared_ptr<Guarded<FileSystem*>>;
 
+  static LeaseHooks hooks_of_leases(const EngineForHooks& hooks);
+
   // Ended in the opposite order.
   StopSignals& stop_;
   EngineForHooks engine_for_hooks_ = std::make_shared<Guarded<FileSystem*>>(nullptr);

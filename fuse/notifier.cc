@@ -1,11 +1,8 @@
 #include "fuse/notifier.h"
 
-#include <array>
-#include <cerrno>
 #include <pthread.h>
 
-#include "common/base/log.h"
-#include "fuse/kernel_abi.h"
+#include "fuse/notification.h"
 
 namespace dfs::fuse {
 namespace {
@@ -16,23 +13,6 @@ struct Overloaded : Kinds... {
 };
 template <typename... Kinds>
 Overloaded(Kinds...) -> Overloaded<Kinds...>;
-
-template <typename Part>
-iovec part_of(const Part& part) {
-  return {const_cast<Part*>(&part), sizeof part};
-}
-
-void send_parts(Device& device, int code, std::span<iovec> parts) {
-  fuse_out_header header{};
-  header.error = code;  // `unique` 0 makes it a notification, whose code is here
-  parts[0] = part_of(header);
-  for (const iovec& part : parts) header.len += static_cast<std::uint32_t>(part.iov_len);
-  if (device.write(parts) >= 0) return;
-  // ENOENT: the kernel does not cache it anyway. ENODEV: unmounted.
-  if (errno == ENOENT || errno == ENODEV || errno == ENOTCONN) return;
-  log_warn("fuse", "the kernel refused notification {}: {}", code,
-           fail_errno(errno, "write").value().text);
-}
 
 }  // namespace
 
@@ -96,28 +76,18 @@ void Notifier::run() {
 }
 
 void Notifier::send(const Notification& notification) {
+  const int device = device_.descriptor();
   std::visit(Overloaded{
                  [&](const Inode& what) {
-                   fuse_notify_inval_inode_out body{};
-                   body.ino = what.inode.value();
-                   body.off = what.bytes ? 0 : -1;  // len 0: all from there; before 0: none
-                   std::array<iovec, 2> parts{iovec{}, part_of(body)};
-                   send_parts(device_, FUSE_NOTIFY_INVAL_INODE, parts);
+                   if (what.bytes) {
+                     notify_pages(device, what.inode, 0, 0);
+                   } else {
+                     notify_attributes(device, what.inode);
+                   }
                    if (what.then) what.then();
                  },
-                 [&](const Name& what) {
-                   fuse_notify_inval_entry_out body{};
-                   body.parent = what.parent.value();
-                   body.namelen = static_cast<std::uint32_t>(what.name.size());
-                   std::array<iovec, 3> parts{
-                       iovec{}, part_of(body),
-                       iovec{const_cast<char*>(what.name.c_str()), what.name.size() + 1}};
-                   send_parts(device_, FUSE_NOTIFY_INVAL_ENTRY, parts);
-                 },
-                 [&](const AllNames&) {
-                   std::array<iovec, 1> parts{};
-                   send_parts(device_, kernel::kNotifyIncrementEpoch, parts);
-                 },
+                 [&](const Name& what) { notify_entry(device, what.parent, what.name); },
+                 [&](const AllNames&) { notify_all_names(device); },
              },
              notification);
 }

@@ -54,6 +54,9 @@ double seconds(std::chrono::milliseconds time) {
   return std::chrono::duration<double>(time).count();
 }
 
+// Until it is told otherwise: as long as no machine runs.
+constexpr double kUntilTold = 1e9;
+
 }  // namespace
 
 struct stat to_stat(const Attributes& attributes) {
@@ -144,34 +147,66 @@ void Request::reply(const Result<void>& result) {
   fuse_reply_err(finish(), 0);
 }
 
-fuse_entry_param Request::entry_of(const Attributes& attributes) const {
+double Request::timeout_of(const Attributes& attributes) const {
+  switch (state_.files.keep(attributes)) {
+    case FileSystem::Keep::no: return 0;
+    case FileSystem::Keep::for_a_while: return seconds(state_.config.attribute_timeout);
+    case FileSystem::Keep::until_told: return kUntilTold;
+  }
+  return 0;
+}
+
+// A kernel that cannot be made to forget names asks each time, and is answered
+// from what is known here.
+double Request::timeout_of_name(InodeId parent, const std::string& name, InodeId inode) const {
+  switch (state_.files.keep_name(parent, name, inode)) {
+    case FileSystem::Keep::no: return 0;
+    case FileSystem::Keep::for_a_while: return seconds(state_.config.entry_timeout);
+    case FileSystem::Keep::until_told: return state_.forgets_names ? kUntilTold : 0;
+  }
+  return 0;
+}
+
+fuse_entry_param Request::entry_of(InodeId parent, const std::string& name,
+                                   const Attributes& attributes) const {
   fuse_entry_param entry{};
   entry.ino = attributes.inode.value();
   entry.generation = attributes.generation;
   entry.attr = to_stat(attributes);
-  entry.attr_timeout = seconds(state_.config.attribute_timeout);
-  entry.entry_timeout = seconds(state_.config.entry_timeout);
+  entry.attr_timeout = timeout_of(attributes);
+  entry.entry_timeout = timeout_of_name(parent, name, attributes.inode);
   return entry;
 }
 
-void Request::reply_entry(const Result<Attributes>& result) {
-  if (!result) return reply_error(result.error());
-  const fuse_entry_param entry = entry_of(*result);
-  fuse_reply_entry(finish(), &entry);
+void Request::reply_entry(InodeId parent, const char* name, const Result<Attributes>& result) {
+  if (!result && result.error().code != Errc::not_found) return reply_error(result.error());
+  const ReplyBarrier::Reply reply(files().replies());
+  if (result) {
+    const fuse_entry_param entry = entry_of(parent, name, *result);
+    fuse_reply_entry(finish(), &entry);
+    return;
+  }
+  fuse_entry_param nothing{};
+  nothing.entry_timeout = timeout_of_name(parent, name, InodeId{});
+  if (nothing.entry_timeout == 0) return reply_error(result.error());
+  fuse_reply_entry(finish(), &nothing);
 }
 
 void Request::reply_attributes(const Result<Attributes>& result) {
   if (!result) return reply_error(result.error());
+  const ReplyBarrier::Reply reply(files().replies());
   const struct stat attributes = to_stat(*result);
-  fuse_reply_attr(finish(), &attributes, seconds(state_.config.attribute_timeout));
+  fuse_reply_attr(finish(), &attributes, timeout_of(*result));
 }
 
 void Request::reply_statx(const Result<Attributes>& result) {
   if (!result) return reply_error(result.error());
-  const timespec valid = to_timespec(std::chrono::nanoseconds(state_.config.attribute_timeout).count());
+  const ReplyBarrier::Reply reply(files().replies());
+  const double valid = timeout_of(*result);
   kernel::StatxOut answer{};
-  answer.attr_valid = static_cast<std::uint64_t>(valid.tv_sec);
-  answer.attr_valid_nsec = static_cast<std::uint32_t>(valid.tv_nsec);
+  answer.attr_valid = static_cast<std::uint64_t>(valid);
+  answer.attr_valid_nsec =
+      static_cast<std::uint32_t>((valid - static_cast<double>(answer.attr_valid)) * 1e9);
   answer.stat = to_statx(*result);
   reply_bytes({reinterpret_cast<const std::byte*>(&answer), sizeof answer});
 }
@@ -236,8 +271,10 @@ bool Request::reply_open(const fuse_file_info& file) {
   return fuse_reply_open(finish(), &file) == 0;
 }
 
-bool Request::reply_create(const Attributes& attributes, const fuse_file_info& file) {
-  const fuse_entry_param entry = entry_of(attributes);
+bool Request::reply_create(InodeId parent, const char* name, const Attributes& attributes,
+                           const fuse_file_info& file) {
+  const ReplyBarrier::Reply reply(files().replies());
+  const fuse_entry_param entry = entry_of(parent, name, attributes);
   return fuse_reply_create(finish(), &entry, &file) == 0;
 }
 

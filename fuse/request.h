@@ -27,10 +27,14 @@ class Request {
   FileSystem& files() { return state_.files; }
   const CallContext& context() const { return context_; }
   // To be called after something was changed, before the reply.
-  void changed() { state_.changes.fetch_add(1, std::memory_order_release); }
+  void changed() {
+    state_.changes.fetch_add(1, std::memory_order_release);
+    state_.files.replies().pass();
+  }
 
   void reply(const Result<void>& result);
-  void reply_entry(const Result<Attributes>& result);
+  // What `name` in `parent` leads to; `not_found` may be an answer to remember.
+  void reply_entry(InodeId parent, const char* name, const Result<Attributes>& result);
   void reply_attributes(const Result<Attributes>& result);
   // The answer to FUSE_STATX: the time of birth too.
   void reply_statx(const Result<Attributes>& result);
@@ -47,17 +51,22 @@ class Request {
 
   // False if the kernel does not want the file any more: it will not release it.
   [[nodiscard]] bool reply_open(const fuse_file_info& file);
-  [[nodiscard]] bool reply_create(const Attributes& attributes, const fuse_file_info& file);
+  [[nodiscard]] bool reply_create(InodeId parent, const char* name, const Attributes& attributes,
+                                  const fuse_file_info& file);
 
   // Instead of a reply: it comes later, through what is returned, and an
   // interrupt of the program is not heard by context() any more.
   class Later;
   Later answer_later();
 
-  // For directory listings.
-  fuse_entry_param entry_of(const Attributes& attributes) const;
+  // For directory listings; within a ReplyBarrier::Reply, as what follows.
+  fuse_entry_param entry_of(InodeId parent, const std::string& name,
+                            const Attributes& attributes) const;
 
  private:
+  // How long the kernel may keep something, in seconds.
+  double timeout_of(const Attributes& attributes) const;
+  double timeout_of_name(InodeId parent, const std::string& name, InodeId inode) const;
   // The handle, for the one reply.
   fuse_req_t finish();
   fuse_req_t let_go();

@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "fuse/device.h"
+#include "fuse/device_cache.h"
 #include "fuse/init_reply.h"
 #include "fuse/lock_waits.h"
 #include "fuse/operations.h"
@@ -64,6 +65,7 @@ class KernelSession final : public Session, private SessionState {
   ~KernelSession() override {
     workers_.stop();
     workers_.wait();
+    files.set_kernel(nullptr);
     lock_waits->close();
     for (auto& handle : open_files.take_all()) files.close(std::move(handle->file));
   }
@@ -138,6 +140,19 @@ class KernelSession final : public Session, private SessionState {
     connection.time_gran = 1;
   }
 
+  // Before the first answer that it could keep.
+  void meet_kernel() {
+    const bool has_epochs = editor_.kernel_minor() >= kernel::kMinorWithIncrementEpoch;
+    UniqueFd theirs(::fcntl(device_.descriptor(), F_DUPFD_CLOEXEC, 0));
+    if (!theirs) {
+      // Nobody could make it forget: it is told to keep nothing.
+      log_warn("fuse", "the kernel keeps no names: {}", fail_errno(errno, "fcntl").value().text);
+      return;
+    }
+    forgets_names = has_epochs;
+    files.set_kernel(std::make_shared<DeviceCache>(std::move(theirs), has_epochs));
+  }
+
   void serve(MutableBuffer request) {
     if (!introduced_.load(std::memory_order_acquire)) {
       const std::lock_guard lock(editor_mutex_);
@@ -169,6 +184,7 @@ class KernelSession final : public Session, private SessionState {
     auto edited = editor_.edit(parts);
     if (editor_.done()) {
       agreed_flags.store(editor_.agreed(), std::memory_order_relaxed);
+      meet_kernel();
       introduced_.store(true, std::memory_order_release);
     }
     return edited;

@@ -42,6 +42,8 @@ struct SessionState {
   ModeChanges mode_changes;
   // What FUSE_INIT agreed on; set before any other request comes, 0 until then.
   std::atomic<std::uint64_t> agreed_flags{0};
+  // The kernel can be made to forget names without a wait (protocol 7.44).
+  std::atomic<bool> forgets_names{false};
   bool has_access_control_lists() const { return (agreed_flags & FUSE_POSIX_ACL) != 0; }
   // Grows with every change made through this mount, after it was made and
   // before the program learns of it. A listing fetched before is not given out.
