@@ -1,6 +1,7 @@
 #include <string_view>
 #include <sys/xattr.h>
 
+#include "common/rpc/consistency.h"
 #include "fuse/operations.h"
 #include "fuse/request_hints.h"
 
@@ -17,6 +18,7 @@ bool is_access_control_list(std::string_view name) {
 // As local file systems answer. A list that nobody enforced would be worse than none.
 Result<void> check_name(const Request& request, std::string_view name) {
   if (is_access_control_list(name) && request.state().has_access_control_lists()) return {};
+  if (name == kConsistencyName) return {};
   for (const std::string_view kind : kKept) {
     if (!name.starts_with(kind)) continue;
     if (name.size() == kind.size()) return fail(Errc::invalid, "an attribute without a name");

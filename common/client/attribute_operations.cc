@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/client/engine.h"
+#include "common/rpc/consistency.h"
 #include "common/rpc/time_limit.h"
 
 namespace dfs {
@@ -99,6 +100,10 @@ Result<void> Engine::set_xattr(const SetXattrArgs& args, const CallContext& cont
 // else than the owner comes, for capabilities before it writes or runs a file.
 Result<std::string> Engine::get_xattr(InodeId inode, const std::string& name,
                                       const CallContext& context) {
+  if (name == kConsistencyName) {
+    const Attributes attributes = TRY(get_attributes(inode, context));
+    return std::string(name_of(attributes.consistency));
+  }
   const auto known = known_attributes(inode);
   if (known && known->xattrs == 0) return fail(Errc::no_data);
   if (!context.may_wait) return fail(Errc::would_wait);

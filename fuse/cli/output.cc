@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/ids.h"
+#include "common/rpc/consistency.h"
 
 namespace dfs::cli {
 
@@ -173,6 +174,7 @@ nlohmann::json to_json(const Attributes& attributes) {
           {"allocated", attributes.allocated},
           {"device", attributes.rdev},
           {"chunk_size", attributes.chunk_size},
+          {"consistency", name_of(attributes.consistency)},
           {"atime_ns", attributes.atime},
           {"mtime_ns", attributes.mtime},
           {"ctime_ns", attributes.ctime},

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/rpc/consistency.h"
 #include "common/rpc/meta_api.h"
 #include "server/meta/sessions/lock_table.h"
 #include "tests/support/fake_inodes.h"
@@ -301,7 +302,11 @@ class FakeMetaServer {
   }
   Result<MetaResult> act(const SetXattrArgs& args) {
     FakeInode* inode = TRY(inodes_.find(args.inode));
-    inode->xattrs[args.name] = args.value;
+    if (args.name == kConsistencyName) {
+      inode->attributes.consistency = consistency_named(args.value).value();
+    } else {
+      inode->xattrs[args.name] = args.value;
+    }
     inodes_.count_xattrs(*inode);
     inodes_.touch(*inode);
     return AttributesResult{inode->attributes};

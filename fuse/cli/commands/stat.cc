@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/config_file.h"
+#include "common/rpc/consistency.h"
 #include "fuse/cli/command.h"
 #include "fuse/cli/connection.h"
 #include "fuse/cli/output.h"
@@ -54,6 +55,8 @@ Result<void> stat(const StatOptions& options) {
   line("links", std::to_string(facts.nlink));
   line("inode", std::to_string(facts.inode.value()));
   if (facts.chunk_size > 0) line("chunk size", format_size(facts.chunk_size));
+  if (facts.consistency != Consistency::strict)
+    line("consistency", std::string(name_of(facts.consistency)));
   line("accessed", format_time(facts.atime));
   line("modified", format_time(facts.mtime));
   line("changed", format_time(facts.ctime));

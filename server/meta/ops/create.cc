@@ -51,6 +51,7 @@ InodeRecord new_record(const OperationContext& context, InodeId parent,
   }
   record.atime = record.mtime = record.ctime = record.btime = context.now;
   record.parent = parent;
+  record.consistency = directory.consistency;
   record.change = 1;
   record.data_change = 1;
   return record;

@@ -37,6 +37,7 @@ Attributes attributes_of(InodeId inode, const InodeRecord& record) {
   attributes.chunk_size = record.is_regular() ? record.chunk_size : 0;
   attributes.replicas = record.is_regular() ? record.replicas : 0;
   attributes.xattrs = record.xattrs;
+  attributes.consistency = record.consistency;
   return attributes;
 }
 

@@ -4,7 +4,8 @@
 // undone by the caller.
 //
 // Permissions are the kernel's to check (the mounts use default_permissions);
-// only set_policy, which no kernel knows, checks its caller here.
+// only set_policy and the attribute "dfs.consistency", which no kernel knows,
+// check their caller here.
 //
 // Errors of all: `stale` when an inode in the arguments is gone, `io` and
 // `corrupt` from the store. Of all that take a new name: `invalid` (empty, or
@@ -85,7 +86,11 @@ Result<EmptyResult> touch(Transaction& txn, const OperationContext& context,
 //   too_big  value over kXattrValueMax
 //   exists, no_data   create_only, replace_only
 //   no_space          over kXattrsMax attributes
-//   unsupported       a name under "system." that is none of a list
+//   unsupported       a name under "system." that is none of a list, or under "dfs."
+// "dfs.consistency" is the inode's own: always there, never listed or counted,
+// `strict` again when it is removed; a new inode has its parent's.
+//   not_permitted     neither root nor the owner
+//   invalid           not strict, close-to-open or relaxed
 // An access control list (inode_acl.h) also: invalid, unsupported, too_big, access.
 Result<AttributesResult> set_xattr(Transaction& txn, const OperationContext& context,
                                    const SetXattrArgs& args);

@@ -62,12 +62,14 @@ void encode(const InodeRecord& record, std::string& out) {
   message.set_chunk_size(record.chunk_size);
   message.set_xattrs(record.xattrs);
   message.set_next_cookie(record.next_cookie);
+  message.set_consistency(static_cast<v1::Consistency>(record.consistency));
   serialize(message, out);
 }
 
 bool decode(std::string_view bytes, InodeRecord& record) {
   auto& message = scratch<v1::InodeRecord>();
   if (!parse_into(bytes, message) || !to_file_type(message.type(), record.type)) return false;
+  if (!v1::Consistency_IsValid(message.consistency())) return false;
   record.mode = message.mode();
   record.uid = message.uid();
   record.gid = message.gid();
@@ -89,6 +91,7 @@ bool decode(std::string_view bytes, InodeRecord& record) {
   record.chunk_size = message.chunk_size();
   record.xattrs = message.xattrs();
   record.next_cookie = message.next_cookie();
+  record.consistency = static_cast<Consistency>(message.consistency());
   return true;
 }
 

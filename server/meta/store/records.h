@@ -41,6 +41,7 @@ struct InodeRecord {
   std::uint32_t chunk_size = 0;   // policy; 0: the parent's
   std::uint32_t xattrs = 0;       // how many; 0 spares a look-up
   std::uint64_t next_cookie = 0;  // directories
+  Consistency consistency = Consistency::strict;  // directories: of what is made in them, too
 
   bool is_directory() const { return type == FileType::directory; }
   bool is_regular() const { return type == FileType::regular; }

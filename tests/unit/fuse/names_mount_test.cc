@@ -245,11 +245,21 @@ TEST_F(Names, CarryExtendedAttributes) {
   EXPECT_EQ(errno_of(::removexattr(file.c_str(), "user.big")), ENODATA);
 }
 
+TEST_F(Names, HaveAConsistencyThatIsReadAndSetAsAnAttribute) {
+  ASSERT_EQ(::mkdir(path("directory").c_str(), 0755), 0);
+  const std::string directory = path("directory");
+  ASSERT_EQ(::setxattr(directory.c_str(), "dfs.consistency", "relaxed", 7, 0), 0);
+  char value[64];
+  ASSERT_EQ(::getxattr(directory.c_str(), "dfs.consistency", value, sizeof value), 7);
+  EXPECT_EQ(std::string(value, 7), "relaxed");
+  EXPECT_EQ(::removexattr(directory.c_str(), "dfs.consistency"), 0);
+}
+
 TEST_F(Names, RefuseAttributesOfUnknownKinds) {
   ASSERT_EQ(write_text(path("file"), "text"), 0);
   const std::string file = path("file");
   char value[64];
-  for (const char* name : {"nonsense", "user", "unheard.of", "system.nfs4_acl"}) {
+  for (const char* name : {"nonsense", "user", "unheard.of", "system.nfs4_acl", "dfs.other"}) {
     EXPECT_EQ(errno_of(::setxattr(file.c_str(), name, "1", 1, 0)), EOPNOTSUPP) << name;
     EXPECT_EQ(errno_of(::removexattr(file.c_str(), name)), EOPNOTSUPP) << name;
     EXPECT_EQ(::getxattr(file.c_str(), name, value, sizeof value), -1);

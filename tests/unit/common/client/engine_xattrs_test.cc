@@ -1,4 +1,5 @@
 // Extended attributes: what is known not to be there is not asked for.
+#include "common/rpc/consistency.h"
 #include "tests/unit/common/client/engine_fixture.h"
 
 namespace dfs {
@@ -59,6 +60,29 @@ TEST_F(EngineXattrsTest, ThatAnotherMountSetAreSeenWhenAttributesAreOld) {
   at_once.may_wait = false;
   EXPECT_EQ(get(here_, at_once), Errc::would_wait);
   EXPECT_EQ(get(here_), Errc::ok);
+}
+
+// No row of its own, so that an inode has none says nothing of it.
+TEST_F(EngineXattrsTest, TheConsistencyIsToldFromTheAttributesThatAreKnown) {
+  const std::string name(kConsistencyName);
+  CallContext at_once;
+  at_once.may_wait = false;
+  EXPECT_EQ(here_.fs->get_xattr(inode_, name, at_once), "strict");
+  ASSERT_TRUE(here_.fs->set_xattr({inode_, name, "relaxed"}, {}));
+  EXPECT_EQ(here_.fs->get_xattr(inode_, name, at_once), "relaxed");
+  EXPECT_TRUE(here_.fs->list_xattr(inode_, {})->empty());
+  EXPECT_EQ(asked(here_), 0U);
+}
+
+TEST_F(EngineXattrsTest, TheConsistencyThatAnotherMountSetIsSeenWhenAttributesAreOld) {
+  const std::string name(kConsistencyName);
+  ASSERT_TRUE(there_.fs->set_xattr({inode_, name, "close-to-open"}, {}));
+  EXPECT_EQ(here_.fs->get_xattr(inode_, name, {}), "strict");
+  clock_.advance(small_config().attribute_timeout);
+  CallContext at_once;
+  at_once.may_wait = false;
+  EXPECT_EQ(here_.fs->get_xattr(inode_, name, at_once).error().code, Errc::would_wait);
+  EXPECT_EQ(here_.fs->get_xattr(inode_, name, {}), "close-to-open");
 }
 
 // A list sets the mode, so the mode that is known would be wrong.

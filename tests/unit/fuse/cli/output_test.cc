@@ -1,6 +1,7 @@
 #include "fuse/cli/output.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace dfs::cli {
 namespace {
@@ -32,6 +33,13 @@ TEST(Output, WritesModesAsLsDoes) {
   EXPECT_EQ(format_mode(FileType::regular, 04755), "-rwsr-xr-x");
   EXPECT_EQ(format_mode(FileType::directory, 01776), "drwxrwxrwT");
   EXPECT_EQ(format_mode(FileType::symlink, 0777), "lrwxrwxrwx");
+}
+
+TEST(Output, SaysInJsonWhatMayBeAssumedOfAnInode) {
+  Attributes attributes;
+  EXPECT_EQ(to_json(attributes)["consistency"], "strict");
+  attributes.consistency = Consistency::close_to_open;
+  EXPECT_EQ(to_json(attributes)["consistency"], "close-to-open");
 }
 
 TEST(Output, SaysDurationsInTwoUnitsAtMost) {

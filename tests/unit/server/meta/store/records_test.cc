@@ -46,6 +46,7 @@ TEST(Records, KeepEveryFieldOfAnInode) {
   record.chunk_size = 17;
   record.xattrs = 18;
   record.next_cookie = 19;
+  record.consistency = Consistency::relaxed;
   const InodeRecord back = round_trip(record);
   EXPECT_EQ(back.type, FileType::symlink);
   EXPECT_EQ(back.mode, 01777U);
@@ -69,6 +70,7 @@ TEST(Records, KeepEveryFieldOfAnInode) {
   EXPECT_EQ(back.chunk_size, 17U);
   EXPECT_EQ(back.xattrs, 18U);
   EXPECT_EQ(back.next_cookie, 19U);
+  EXPECT_EQ(back.consistency, Consistency::relaxed);
 }
 
 TEST(Records, KeepEveryFieldOfTheOthers) {
