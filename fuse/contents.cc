@@ -79,6 +79,7 @@ Result<void> write_all(Request& request, InodeId inode, const fuse_file_info& in
 
 Result<Opened> open_file(Request& request, InodeId inode, int flags) {
   const OpenOptions options = to_options(flags);
+  if (options.truncate && !request.context().may_wait) return fail(Errc::would_wait);
   if (options.truncate && current_hints().kill_set_id) {
     TRY(drop_set_id(request, inode, nullptr));
   }

@@ -134,7 +134,9 @@ Result<void> MountService::mount(const MountOptions& options,
   where.method = MountPoint::default_method();
   MountPoint point = TRY(MountPoint::mount(where));
   point_.emplace(std::move(point));
-  session_ = TRY(Session::create(options.session, point_->take_device(), *files_,
+  SessionConfig config = options.session;
+  config.names_are_known = options.client.leases;
+  session_ = TRY(Session::create(config, point_->take_device(), *files_,
                                  SystemClock::instance()));
   // What statfs answers once the server is silent, which umount(8) waits for.
   TRY(files_->stat_fs({}));

@@ -53,6 +53,7 @@ class KernelSession final : public Session, private SessionState {
                 .idle_max = config.thread_idle,
                 .spin = config.spin,
                 .keep_awake = config.keep_awake,
+                .names_are_known = config.names_are_known,
             },
             device_, [this](MutableBuffer request) { serve(request); }) {
     forget_attributes = [this](InodeId inode) {

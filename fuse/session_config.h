@@ -51,6 +51,8 @@ struct SessionConfig {
   // all), and whether a second processor is kept awake meanwhile.
   std::chrono::microseconds spin{50};
   bool keep_awake = true;
+  // The file system mostly knows what names lead to and what is in directories.
+  bool names_are_known = false;
   std::chrono::milliseconds thread_idle{5000};
   // Requests kept aside while every thread is busy, so that interrupts behind
   // them are still read; and their bytes.

@@ -17,7 +17,7 @@ constexpr unsigned kQuickRequestsBeforePulse = 8;
 
 enum class Pace { never_waits, mostly_at_once, waits };
 
-Pace pace_of(std::uint32_t opcode) {
+Pace pace_of(std::uint32_t opcode, bool names_are_known) {
   switch (opcode) {
     case FUSE_FORGET:
     case FUSE_BATCH_FORGET:
@@ -29,6 +29,12 @@ Pace pace_of(std::uint32_t opcode) {
     case FUSE_GETXATTR:  // not there, and known not to be
     case FUSE_FLUSH:     // of a file that nothing was written to
       return Pace::mostly_at_once;
+    case FUSE_LOOKUP:
+    case FUSE_OPEN:
+    case FUSE_OPENDIR:
+    case FUSE_READDIR:
+    case FUSE_READDIRPLUS:
+      return names_are_known ? Pace::mostly_at_once : Pace::waits;
     default:
       return Pace::waits;
   }
@@ -182,7 +188,7 @@ void WorkerPool::serve(Worker& self) {
 
 void WorkerPool::serve_request(Worker& self, std::size_t bytes) {
   const MutableBuffer request = self.buffer.request().first(bytes);
-  switch (pace_of(opcode_of(request))) {
+  switch (pace_of(opcode_of(request), options_.names_are_known)) {
     case Pace::never_waits:
       if (!end_kept_request(request)) handler_(request);
       return;

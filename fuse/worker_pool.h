@@ -42,6 +42,8 @@ class WorkerPool {
     std::chrono::milliseconds idle_max{5000};
     std::chrono::microseconds spin{50};
     bool keep_awake = true;
+    // Lookups, opens and listings are mostly answered from what is known here.
+    bool names_are_known = false;
   };
   // Serves one request. Must call about_to_reply() before it replies.
   using Handler = std::function<void(MutableBuffer request)>;

@@ -32,66 +32,83 @@ Result<std::size_t> Engine::read(OpenFile& file, std::uint64_t offset, MutableBu
   return bytes;
 }
 
+// A write on its way into the buffer.
+struct Engine::Write {
+  std::uint64_t offset = 0;
+  BufferView data;
+  BlockList fresh;         // memory taken for it
+  std::size_t needed = 0;  // blocks of it
+  bool was_clean = false;  // nothing was buffered before
+  bool sealed = false;     // a chunk became full
+};
+
+Result<Engine::Attempt> Engine::try_write(InodeState& state, Write& write,
+                                          const WaitLimits& until, const CallContext& context) {
+  std::unique_lock lock(state.mutex);
+  TRY(await_change(lock, state, until));
+  if (state.gone) return fail(Errc::stale, "the file is gone");
+  if (state.error) return fail(*state.take_error_locked());
+  if (!has_lease_locked(state, LeaseKind::write)) return Attempt::needs_lease;
+
+  if (context.append) write.offset = state.size_locked();
+  if (write.data.size() > kFileSizeMax - write.offset) return fail(Errc::file_too_big);
+  const std::uint32_t chunk_size = chunk_size_locked(state);
+  write.needed = state.dirty.blocks_needed(write.offset, write.data.size(), chunk_size);
+  if (write.needed > buffer_.blocks_max() / 2)
+    return fail(Errc::invalid, "more in one write than the write buffer takes");
+  if (write.needed > 0 && !buffer_.try_take(write.needed, write.fresh)) return Attempt::needs_room;
+
+  std::vector<PendingChunkPtr> sealed;
+  write.was_clean = state.dirty.empty();
+  state.dirty.write(write.offset, write.data, chunk_size, clock_.now(), write.fresh, sealed);
+  state.dirty_mtime = clock_.wall();
+  if (clears_set_id(state.attributes, context.caller)) state.clear_set_id = true;
+  write.sealed = !sealed.empty();
+  return Attempt::written;
+}
+
 Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data,
                            const CallContext& context) {
   if (data.empty()) return {};
   if (offset > kFileSizeMax || data.size() > kFileSizeMax - offset) return fail(Errc::file_too_big);
   const InodeStatePtr& state = file.state();
   const WaitLimits until = limits(context);
-  BlockList fresh(buffer_);
-  const std::uint64_t told_offset = offset;
+  Write write{.offset = offset, .data = data, .fresh = BlockList(buffer_)};
   bool pages_are_old = false;
   for (;;) {
-    const bool lost = TRY(await_lease(state, LeaseKind::write, {told_offset, data.size()}, context));
-    pages_are_old = pages_are_old || lost;
     if (write_back_.full()) return fail(Errc::no_space, "the storage servers are full");
-    std::size_t needed = 0;
-    bool written = false;
-    bool was_clean = false;
-    std::vector<PendingChunkPtr> sealed;
-    {
-      std::unique_lock lock(state->mutex);
-      TRY(await_change(lock, *state, until));
-      if (state->gone) return fail(Errc::stale, "the file is gone");
-      if (state->error) return fail(*state->take_error_locked());
-      if (!has_lease_locked(*state, LeaseKind::write)) continue;
-      if (context.append) offset = state->size_locked();
-      if (data.size() > kFileSizeMax - offset) return fail(Errc::file_too_big);
-      const std::uint32_t chunk_size = chunk_size_locked(*state);
-      needed = state->dirty.blocks_needed(offset, data.size(), chunk_size);
-      if (needed > buffer_.blocks_max() / 2) {
-        return fail(Errc::invalid, "more in one write than the write buffer takes");
-      }
-      if (needed == 0 || buffer_.try_take(needed, fresh)) {
-        was_clean = state->dirty.empty();
-        state->dirty.write(offset, data, chunk_size, clock_.now(), fresh, sealed);
-        state->dirty_mtime = clock_.wall();
-        if (clears_set_id(state->attributes, context.caller)) state->clear_set_id = true;
-        written = true;
-      }
+    const Attempt attempt = TRY(try_write(*state, write, until, context));
+    if (attempt == Attempt::written) break;
+    if (attempt == Attempt::needs_room) {
+      TRY(await_room(write.needed, until));
+      continue;
     }
-    if (written) {
-      if (was_clean) write_back_.wrote(state);
-      if (!sealed.empty()) write_back_.kick();
-      // The kernel has put the bytes where it took the end to be, or between what
-      // others have changed since.
-      if (pages_are_old || offset != told_offset) {
-        const std::uint64_t from = std::min(offset, told_offset);
-        const std::uint64_t to = std::max(offset, told_offset) + data.size();
-        keeper_.forget_pages_soon(state->inode, {from, to - from});
-      }
-      return finish_write_through(state, context);
-    }
-    write_back_.kick();
-    switch (buffer_.wait_for_room(needed, until)) {
-      case Wake::ready:
-        break;
-      case Wake::interrupted:
-        return fail(Errc::interrupted, "waiting for room in the write buffer");
-      case Wake::expired:
-        return fail(Errc::timed_out, "the write buffer is full and the servers do not answer");
-    }
+    const bool lost = TRY(await_lease(state, LeaseKind::write, {offset, data.size()}, context));
+    pages_are_old = pages_are_old || lost;
   }
+  if (write.was_clean) write_back_.wrote(state);
+  if (write.sealed) write_back_.kick();
+  // The kernel has put the bytes where it took the end to be, or between what
+  // others have changed since.
+  if (pages_are_old || write.offset != offset) {
+    const std::uint64_t from = std::min(write.offset, offset);
+    const std::uint64_t to = std::max(write.offset, offset) + data.size();
+    keeper_.forget_pages_soon(state->inode, {from, to - from});
+  }
+  return finish_write_through(state, context);
+}
+
+Result<void> Engine::await_room(std::size_t blocks, const WaitLimits& until) {
+  write_back_.kick();
+  switch (buffer_.wait_for_room(blocks, until)) {
+    case Wake::ready:
+      return {};
+    case Wake::interrupted:
+      return fail(Errc::interrupted, "waiting for room in the write buffer");
+    case Wake::expired:
+      return fail(Errc::timed_out, "the write buffer is full and the servers do not answer");
+  }
+  return {};
 }
 
 Result<void> Engine::flush(OpenFile& file, const CallContext& context) {

@@ -183,6 +183,12 @@ class Engine final : public FileSystem {
                                const CallContext& context);
   Opened opened_locked(const InodeStatePtr& state, const OpenOptions& options);
   Result<Opened> open_asking(InodeId inode, const OpenOptions& options, const CallContext& context);
+  // content_operations.cc
+  struct Write;
+  enum class Attempt { written, needs_lease, needs_room };
+  Result<Attempt> try_write(InodeState& state, Write& write, const WaitLimits& until,
+                            const CallContext& context);
+  Result<void> await_room(std::size_t blocks, const WaitLimits& until);
   Result<Created> create_opened(CreateArgs args, const OpenOptions& options,
                                 const CallContext& context);
   Result<void> check_room(InodeState& state, const FileRange& range, const CallContext& context);

@@ -48,8 +48,9 @@ class StoragePool;
 struct CallContext {
   Caller caller;
   Interrupt* interrupt = nullptr;
-  // If false, get_attributes(), get_xattr() and flush() fail with `would_wait` and
-  // have done nothing when a server would have to be waited for. Other calls wait.
+  // If false, lookup(), read_directory(), get_attributes(), get_xattr(), flush() and
+  // open() that does not truncate fail with `would_wait` and have done nothing when
+  // a server would have to be waited for. Other calls wait.
   bool may_wait = true;
   // What open(), read(), read_directory() and copy_range() do here is no access.
   bool keeps_access_time = false;

@@ -72,7 +72,7 @@ Result<void> Engine::finish_write_through(const InodeStatePtr& state, const Call
 // Nobody misses what is under a lease for writing, and an error that comes later
 // is not to be expected where there is room.
 bool Engine::may_leave_unsent(InodeState& state, const CallContext& context) {
-  if (!config_.leases || config_.close_waits || !context.may_wait) return false;
+  if (!config_.leases || config_.close_waits) return false;
   {
     const std::lock_guard lock(state.mutex);
     const bool exclusively = freshness_.leases_decide(state.attributes.consistency) &&
@@ -85,6 +85,7 @@ bool Engine::may_leave_unsent(InodeState& state, const CallContext& context) {
   if (known && clock_.now() - known->at < kSpaceAge) {
     available = known->told.bytes_available;
   } else {
+    if (!context.may_wait) return false;
     const auto asked = ask_space(context);
     if (!asked) return false;
     available = asked->bytes_available;
@@ -193,9 +194,16 @@ FileSystem::Keep Engine::keep(const Attributes& attributes) const {
   if (!freshness_.leases_decide(attributes.consistency)) return Keep::for_a_while;
   if (attributes.provisional || !gate_.keeps(attributes.inode, attributes.lease_order))
     return Keep::no;
-  // What was changed here meanwhile is told by another answer.
-  const auto last = last_told(attributes.inode);
-  return last && last->change == attributes.change ? Keep::until_told : Keep::no;
+  const InodeStatePtr state = inodes_.find(attributes.inode);
+  if (state == nullptr) {
+    const auto last = meta_cache_.last_told(attributes.inode);
+    return last && last->change == attributes.change ? Keep::until_told : Keep::no;
+  }
+  // What was changed here meanwhile is told by another answer; and what is not on
+  // the servers yet may look a little different there.
+  const std::lock_guard lock(state->mutex);
+  const bool settled = state->dirty.empty() && !state->exclusive && !state->clear_set_id;
+  return settled && state->attributes.change == attributes.change ? Keep::until_told : Keep::no;
 }
 
 FileSystem::Keep Engine::keep_name(InodeId directory, const std::string& name,

@@ -192,7 +192,7 @@ struct CommitFile {
   std::uint64_t size_at_least = 0;
   std::optional<WallNanos> mtime;
   bool clear_set_id = false;
-  std::optional<std::uint64_t> only_if;  // else `stale_epoch`: the data_change it must have
+  std::optional<std::uint64_t> only_if = {};  // else `stale_epoch`: the data_change it must have
 };
 struct ChunkPlacement {
   ChunkId chunk;
