@@ -66,6 +66,8 @@ Result<void> commit_file(Transaction& txn, const OperationContext& context,
                          const CommitFile& file, InodeRecord& record,
                          ChunkReferences& references) {
   if (!record.is_regular()) return fail(Errc::invalid, "only a regular file has contents");
+  if (file.only_if && *file.only_if != record.data_change)
+    return fail(Errc::stale_epoch, "somebody else has changed the file meanwhile");
   // Even what replaces something is refused: it takes a new chunk first.
   if (!file.extents.empty()) TRY(check_room(context));
   const std::uint64_t size = record.size;

@@ -19,6 +19,12 @@ Result<const InodeRecord*> inode_of_entry(Transaction& txn, InodeId inode) {
   return record;
 }
 
+EntryResult absent() {
+  EntryResult result;
+  result.absent = true;
+  return result;
+}
+
 }  // namespace
 
 Result<EntryResult> lookup(Transaction& txn, const OperationContext& context,
@@ -30,6 +36,7 @@ Result<EntryResult> lookup(Transaction& txn, const OperationContext& context,
     inode = directory->parent;
   } else if (args.name != ".") {
     const DirentRecord* entry = TRY(find_entry(txn, args.parent, args.name));
+    if (entry == nullptr && args.may_be_absent) return absent();
     if (entry == nullptr) return fail(Errc::not_found);
     inode = entry->inode;
   }

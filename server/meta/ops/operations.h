@@ -20,7 +20,7 @@
 namespace dfs::ops {
 
 // "." is the directory itself, ".." its parent.
-//   not_found  there is no such name
+//   not_found  there is no such name, and args.may_be_absent is not set
 Result<EntryResult> lookup(Transaction& txn, const OperationContext& context,
                            const LookupArgs& args);
 
@@ -116,6 +116,7 @@ Result<ExtentsResult> get_extents(Transaction& txn, const OperationContext& cont
 //                 group; more than kExtentsPerCommitMax extents
 //   file_too_big  size_at_least over kFileSizeMax
 //   stale         a chunk that has become garbage already
+//   stale_epoch   only_if: the file is not as it was
 Result<CommitResult> commit(Transaction& txn, const OperationContext& context,
                             const CommitArgs& args);
 

@@ -40,6 +40,20 @@ TEST_F(CommitTest, MakesChunksPartOfAFile) {
   EXPECT_EQ(totals_, (Totals{2, 1, 100}));
 }
 
+TEST_F(CommitTest, DoesNothingToFilesThatAreNotAsTheyWere) {
+  const InodeId other = file(kRootInode, "other");
+  const std::uint64_t seen = stat(f_).data_change;
+  CommitArgs args = one({0, 100, nth(1), 0});
+  args.files[0].only_if = seen;
+  args.files.push_back({.inode = other, .extents = {}, .holes = {}, .size_at_least = 5});
+  must<CommitResult>(args);
+  args.files[0].extents[0].chunk = nth(2);
+  args.files[1].size_at_least = 9;
+  EXPECT_EQ(error_of(args), Errc::stale_epoch);
+  EXPECT_EQ(stat(other).size, 5U) << "nothing of the commit happens";
+  EXPECT_EQ(extents(f_), (std::vector<Extent>{{0, 100, nth(1), 0}}));
+}
+
 TEST_F(CommitTest, ReplacesTheMiddleOfAnExtentBySplittingIt) {
   write(f_, {{0, 100, nth(1), 7}});
   commit();
