@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "common/base/address.h"
+#include "common/rpc/protocol.h"
 
 namespace dfs {
 namespace {
@@ -15,6 +16,11 @@ constexpr std::uint64_t kCacheBytesMin = 8 * MiB;
 constexpr std::uint64_t kCacheBytesMax = 64 * GiB;
 constexpr std::uint64_t kReserveMin = 1 * MiB;
 constexpr std::uint64_t kReserveMax = 1 * TiB;
+// Fewer would be asked back while they are used.
+constexpr std::uint64_t kLeasesMin = 1'024;
+// A session may have a sixteenth more for a while, and lists them all when it comes back.
+constexpr std::uint64_t kLeasesMax = 240'000;
+static_assert(kLeasesMax + kLeasesMax / 16 <= kLeasesPerHelloMax);
 
 Result<void> check_range(std::string_view what, std::uint64_t value, std::uint64_t least,
                          std::uint64_t most) {
@@ -51,6 +57,7 @@ Result<void> MetaConfig::validate() const {
   TRY(check_range("the reserve", reserved_bytes, kReserveMin, kReserveMax));
   TRY(check_range("the longest queue", queue_max, 1, 1'000'000));
   TRY(check_range("the largest batch", batch_max, 1, 4'096));
+  TRY(check_range("the number of leases of a session", leases_max, kLeasesMin, kLeasesMax));
   if (server_silence_max < 2 * heartbeat_interval)
     return fail(Errc::invalid,
                 fmt::format("a storage server may be silent for {} ms, which is less than two "
@@ -64,6 +71,12 @@ LockLimits MetaConfig::lock_limits() const {
           .waits_per_session_max = std::max<std::size_t>(
               1, std::min(lock_waits_max, outstanding_max / 2)),
           .waits_per_inode_max = lock_waits_max};
+}
+
+LeaseLimits MetaConfig::lease_limits() const {
+  return {.leases_per_session_max = leases_max,
+          .waits_max = lease_waits_max,
+          .waits_per_session_max = std::max<std::size_t>(1, outstanding_max / 4)};
 }
 
 Result<void> MetaConfig::read(ConfigFile& file) {
@@ -88,6 +101,8 @@ Result<void> MetaConfig::read(ConfigFile& file) {
   TRY(read_count(file, "held_max", held_max, 1, 100'000'000));
   TRY(read_count(file, "locks_max", locks_max, 2, 65'536));
   TRY(read_count(file, "lock_waits_max", lock_waits_max, 1, 65'536));
+  TRY(read_count(file, "leases_max", leases_max, kLeasesMin, kLeasesMax));
+  TRY(read_count(file, "lease_waits_max", lease_waits_max, 1, 1'000'000));
 
   TRY(file.read("sync_interval_ms", sync_interval, milliseconds{10}, milliseconds{1'000}));
   TRY(file.read("heartbeat_interval_ms", heartbeat_interval, milliseconds{100},
@@ -96,6 +111,7 @@ Result<void> MetaConfig::read(ConfigFile& file) {
                 milliseconds{3'600'000}));
   TRY(file.read("session_timeout_ms", session_timeout, milliseconds{1'000},
                 milliseconds{86'400'000}));
+  TRY(file.read("lease_time_ms", lease_time, milliseconds{1'000}, milliseconds{600'000}));
   TRY(file.read("orphan_grace_ms", orphan_grace, milliseconds{0}, milliseconds{600'000}));
   TRY(file.read("restart_grace_ms", restart_grace, milliseconds{0}, milliseconds{3'600'000}));
   return {};

@@ -11,6 +11,7 @@
 #include "common/base/config_file.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "server/meta/sessions/lease_table.h"
 #include "server/meta/sessions/lock_table.h"
 
 namespace dfs {
@@ -43,6 +44,14 @@ struct MetaConfig {
   // a session count as without an answer, hence at most half of these.
   std::size_t lock_waits_max = 1'024;
   LockLimits lock_limits() const;
+  // What one session may rely on at once; it is asked for what it has not used for
+  // longest before that. A hello lists them all (kLeasesPerHelloMax).
+  std::size_t leases_max = 200'000;
+  // Requests that wait for what other sessions are to give back, of all
+  // sessions; of one at most a quarter of outstanding_max, so that its answers to
+  // recalls are still read. More are `overloaded`.
+  std::size_t lease_waits_max = 16'384;
+  LeaseLimits lease_limits() const;
 
   // Of the disk, above what the store itself keeps (a sixteenth, at most 256
   // MiB): the namespace does not grow into it, so that deletions still can be
@@ -54,6 +63,9 @@ struct MetaConfig {
   std::chrono::milliseconds heartbeat_interval{3'000};
   std::chrono::milliseconds server_silence_max{30'000};  // then it counts as dead
   std::chrono::milliseconds session_timeout{60'000};     // disconnected for longer: ended
+  // How long a session may take to give back a lease that somebody waits for;
+  // then it is ended.
+  std::chrono::milliseconds lease_time{20'000};
   // An inode without names is kept this long although nobody said that it is
   // open: another session's open may be on its way.
   std::chrono::milliseconds orphan_grace{3'000};

@@ -13,6 +13,11 @@ Id take_next(Id& next) {
 
 }  // namespace
 
+void ClusterRow::begin_life() {
+  changed_ = true;
+  ++record_.starts;
+}
+
 InodeName ClusterRow::next_inode() {
   changed_ = true;
   return {take_next(record_.next_inode), ++record_.generation};
@@ -55,11 +60,13 @@ void ClusterRow::keep() {
 void ClusterRow::undo() {
   const InodeId next_inode = record_.next_inode;
   const std::uint64_t generation = record_.generation;
+  const std::uint64_t starts = record_.starts;
   record_ = stored_;
   record_.next_inode = next_inode;
   record_.generation = generation;
+  record_.starts = starts;
   totals_ = totals_of(stored_);
-  changed_ = false;
+  changed_ = record_.starts != stored_.starts;
 }
 
 }  // namespace dfs

@@ -14,6 +14,9 @@ class ClusterRow final : public IdSource {
  public:
   explicit ClusterRow(ClusterRecord stored)
       : record_(std::move(stored)), stored_(record_), totals_(totals_of(record_)) {}
+  // A server begins to serve what is stored. The first batch says so, whatever
+  // becomes of those before: numbers made of record().starts never come again.
+  void begin_life();
 
   const ClusterRecord& record() const { return record_; }
   Totals& totals() { return totals_; }

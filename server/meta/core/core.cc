@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <iterator>
 #include <semaphore>
 #include <utility>
 
@@ -146,8 +147,11 @@ void Core::run_turn() {
       batch_sizes_.observe(static_cast<double>(requests));
       answered = run_batch(std::move(batch));
     }
+    run_what_waited(answered);
     std::vector<LateReply> late = runner_.late_replies();
+    const std::vector<Recall> recalls = take_recalls();
     queue_.release();
+    for (const Recall& each : recalls) each.sink->recall(each.recall);
     std::vector<GroupSync::Waiting> when_stable;
     for (Answered& each : answered) deliver(std::move(each), when_stable);
     deliver(std::move(late));
@@ -182,6 +186,7 @@ void Core::run_job(CoreJob& job) {
   servers_alive_.set(static_cast<double>(state_->cluster.nodes().alive_count()));
   garbage_.set(static_cast<double>(state_->counts.garbage));
   state_->locks.show_counts();
+  state_->leases.show_counts();
 }
 
 std::vector<Core::Answered> Core::run_batch(std::vector<Submission> batch) {
@@ -192,14 +197,47 @@ std::vector<Core::Answered> Core::run_batch(std::vector<Submission> batch) {
     answered.submission = std::move(submission);
     run_submission(answered);
   }
-  const Result<void> committed = commit();
-  if (!committed)
-    for (Answered& answered : all) run_reads_again(answered, committed.error());
+  commit_batch(all);
   return all;
 }
 
+void Core::run_what_waited(std::vector<Answered>& answered) {
+  if (state_->sessions.leases_are_known()) state_->leases.end_grace();
+  while (state_->leases.has_ready()) {
+    std::vector<Answered> all;
+    while (state_->leases.has_ready() && all.size() < config_.batch_max) {
+      LeaseDesk::Waiting waiting = state_->leases.take_ready();
+      Submission& submission = all.emplace_back().submission;
+      submission.session = waiting.session;
+      submission.epoch = waiting.epoch;
+      submission.sink = std::move(waiting.sink);
+      submission.requests.push_back(std::move(waiting.request));
+      run_submission(all.back());
+    }
+    commit_batch(all);
+    std::move(all.begin(), all.end(), std::back_inserter(answered));
+  }
+}
+
+void Core::commit_batch(std::vector<Answered>& batch) {
+  const Result<void> committed = commit();
+  if (committed) return;
+  for (Answered& answered : batch) run_reads_again(answered, committed.error());
+}
+
+std::vector<Core::Recall> Core::take_recalls() {
+  std::vector<Recall> recalls;
+  if (!state_->leases.has_recalls()) return recalls;
+  for (auto& [id, recall] : state_->leases.take_recalls()) {
+    const Session* session = state_->sessions.find(id);
+    if (session == nullptr || session->sink == nullptr) continue;
+    recalls.push_back({session->sink, std::move(recall)});
+  }
+  return recalls;
+}
+
 void Core::run_submission(Answered& answered) {
-  const Submission& submission = answered.submission;
+  Submission& submission = answered.submission;
   answered.replies.reserve(submission.requests.size());
   Session* session = state_->sessions.find(submission.session);
   if (session == nullptr || session->record.epoch != submission.epoch) {
@@ -209,13 +247,13 @@ void Core::run_submission(Answered& answered) {
     return;
   }
   session->replies.acknowledge(submission.answered_through);
-  for (const CoreRequest& request : submission.requests) {
+  for (CoreRequest& request : submission.requests) {
     Outcome outcome = runner_.run(*session, request);
     const auto index = static_cast<std::uint32_t>(answered.replies.size());
     if (outcome.when == Outcome::When::stable && outcome.result)
       answered.when_stable.push_back(index);
     if (outcome.when == Outcome::When::later) answered.later.push_back(index);
-    answered.replies.push_back({request.id, std::move(outcome.result)});
+    answered.replies.push_back({request.id, std::move(outcome.result), outcome.lease_order});
   }
   if (state_->txn.changed()) runner_.prune_replies(*session);
 }
@@ -223,25 +261,31 @@ void Core::run_submission(Answered& answered) {
 void Core::run_reads_again(Answered& answered, const Error& error) {
   Session* session = state_->sessions.find(answered.submission.session);
   if (session == nullptr || session->record.epoch != answered.submission.epoch) return;
-  for (std::size_t i = 0; i < answered.replies.size(); ++i) {
-    const CoreRequest& request = answered.submission.requests[i];
+  const std::vector<std::uint32_t> later = answered.later;
+  for (std::uint32_t i = 0; i < answered.replies.size(); ++i) {
+    CoreRequest& request = answered.submission.requests[i];
     Result<MetaResult>& result = answered.replies[i].result;
+    if (std::binary_search(later.begin(), later.end(), i)) continue;
     const bool repeated = session->replies.contains(request.sequence);
     if (is_mutation(request.args) && !repeated) {
       if (result) result = fail(error);
+      answered.replies[i].lease_order = 0;
       continue;
     }
     if (is_about_locks(request.args)) {
-      runner_.refresh(result);
+      runner_.refresh(*session, result);
       state_->txn.abandon();
       continue;
     }
-    result = runner_.run(*session, request).result;
+    Outcome outcome = runner_.run(*session, request);
+    if (outcome.when == Outcome::When::later) answered.later.push_back(i);
+    result = std::move(outcome.result);
+    answered.replies[i].lease_order = outcome.lease_order;
     if (state_->txn.changed()) {
       result = fail(error);
       state_->undo();
     } else {
-      state_->sessions.keep();
+      state_->keep();
     }
     state_->txn.abandon();
   }

@@ -10,6 +10,8 @@
 //   committed     no answer leaves before the batch it depends on is in the log
 //   all or none   when a batch cannot be committed nothing of it has happened:
 //                 its mutations are answered with the error, its reads run anew
+//   one view      what would change, or tell of, what another session has a lease on
+//                 waits until that is given back, and is run anew (lease_desk.h)
 //   sync          requests that ask for stable storage are answered after the
 //                 log has been synced (group_sync.h), the core being free for others
 //
@@ -60,7 +62,7 @@ class Core {
   // Every request is answered through submission.sink, perhaps before this
   // returns, perhaps from another thread. Besides each operation's own errors:
   //   session_lost  there is no such session, or it goes on over another stream
-  //   overloaded    the queue is full
+  //   overloaded    the queue is full, or too many requests wait for leases
   //   bad_message   a mutation without a sequence, or with one that is used up
   //   no_space, io  the log; nothing of the request has happened
   void submit(Submission submission);
@@ -92,6 +94,9 @@ class Core {
   void run_turn();
   void run_job(CoreJob& job);
   std::vector<Answered> run_batch(std::vector<Submission> batch);
+  // Requests that waited for leases which have been given back meanwhile.
+  void run_what_waited(std::vector<Answered>& answered);
+  void commit_batch(std::vector<Answered>& batch);
   void run_submission(Answered& answered);
   // After the batch was refused: reads again, errors for what would change.
   void run_reads_again(Answered& answered, const Error& error);
@@ -101,6 +106,11 @@ class Core {
   // Answers that became due in this turn to requests of earlier ones, perhaps
   // of other sessions.
   void deliver(std::vector<LateReply> late);
+  struct Recall {
+    std::shared_ptr<ReplySink> sink;
+    LeaseRecall recall;
+  };
+  std::vector<Recall> take_recalls();
   void help();
 
   const MetaConfig& config_;

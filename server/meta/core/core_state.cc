@@ -25,6 +25,11 @@ Result<std::uint64_t> count_rows(const KvStore& store) {
   return count;
 }
 
+std::uint64_t begin_life(ClusterRow& row) {
+  row.begin_life();
+  return row.record().starts;
+}
+
 }  // namespace
 
 CoreState::CoreState(const MetaConfig& config_of, const Clock& clock_of, KvStore& store,
@@ -40,6 +45,7 @@ CoreState::CoreState(const MetaConfig& config_of, const Clock& clock_of, KvStore
                 .restart_grace = config.restart_grace,
                 .held_max = config.held_max}),
       locks(config.lock_limits()),
+      leases(clock, config.lease_limits(), begin_life(row)),
       cluster(clock, row,
               {.nodes = {.silence_max = config.server_silence_max},
                .heartbeat_interval = config.heartbeat_interval,
@@ -112,18 +118,30 @@ void CoreState::keep(const KvBatch& batch) {
     const bool put = change.kind == KvBatch::Change::Kind::put;
     if (change.key.front() == tables::Garbage::kPrefix) counts.garbage += put ? 1 : -1;
     if (change.key.front() == tables::Missing::kPrefix) counts.missing += put ? 1 : -1;
+    if (change.key.front() == tables::Inodes::kPrefix && !put) forget(change.key);
   }
   counts.garbage -= static_cast<std::int64_t>(cluster.garbage_shortened());
   row.keep();
-  sessions.keep();
+  keep();
   cluster.keep();
   if (unfinished_.empty()) return;
   for (const InodeId inode : std::exchange(unfinished_, {})) orphans.add(inode, clock.now());
 }
 
+void CoreState::keep() {
+  sessions.keep();
+  leases.keep();
+}
+
+void CoreState::forget(std::string_view inode_key) {
+  InodeId inode;
+  if (parse_row_key<tables::Inodes>(inode_key, inode)) leases.gone(inode);
+}
+
 void CoreState::undo() {
   row.undo();
   sessions.undo();
+  leases.undo();
   cluster.undo();
   unfinished_.clear();
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -17,6 +18,7 @@
 #include "server/meta/core/disk_room.h"
 #include "server/meta/meta_config.h"
 #include "server/meta/ops/operation.h"
+#include "server/meta/sessions/lease_desk.h"
 #include "server/meta/sessions/lock_desk.h"
 #include "server/meta/sessions/orphan_queue.h"
 #include "server/meta/sessions/session_table.h"
@@ -53,6 +55,8 @@ class CoreState {
   void write_memory() { row.write_to(txn); }
   // `batch` is in the log: what changed in memory stays.
   void keep(const KvBatch& batch);
+  // There was nothing to commit: what changed in memory alone stays.
+  void keep();
   // It is not: memory is as before the batch.
   void undo();
 
@@ -64,6 +68,7 @@ class CoreState {
   OrphanQueue orphans;
   SessionTable sessions;
   LockDesk locks;  // in memory alone: no batch keeps or undoes it
+  LeaseDesk leases;
   Cluster cluster;
   RowCounts counts;
   RecordCache cache;
@@ -72,6 +77,8 @@ class CoreState {
  private:
   CoreState(const MetaConfig& config, const Clock& clock, KvStore& store, ClusterRecord record);
   Result<void> read_tables(const KvStore& store);
+  // The row of an inode is gone.
+  void forget(std::string_view inode_key);
 
   std::vector<InodeId> unfinished_;  // orphans that the batch left to purge
 };

@@ -39,7 +39,10 @@ class HousekeepingJob final : public CoreJob {
       for (const InodeId inode : unfinished_) state->orphans.add(inode, now + kRetryDelay);
       return;
     }
-    for (const InodeId inode : purged_) state->orphans.forget(inode);
+    for (const InodeId inode : purged_) {
+      state->orphans.forget(inode);
+      state->sessions.purged(inode);
+    }
     for (const InodeId inode : unfinished_) state->orphans.add(inode, now);
     if (ended_) {
       log_info("sessions", "session {} has ended", ended_->value());

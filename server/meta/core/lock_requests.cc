@@ -22,7 +22,7 @@ Outcome RequestRunner::run_lock(Session& session, const CoreRequest& request) {
 Outcome RequestRunner::set_lock(Session& session, const CoreRequest& request,
                                 const SetLockArgs& args) {
   Result<MetaResult> result = EmptyResult{};
-  if (args.lock.kind != LockKind::unlocked) result = attributes_of(args.inode);
+  if (args.lock.kind != LockKind::unlocked) result = attributes_of(session.id, args.inode);
   if (!result) return {std::move(result)};
   const Result<LockDesk::Answer> done =
       state_.locks.set({session.id, session.sink, request.id}, args, grace());
@@ -44,10 +44,10 @@ LockDesk::Grace RequestRunner::grace() const {
   return state_.sessions.all_back() ? LockDesk::Grace::over : LockDesk::Grace::put_off;
 }
 
-void RequestRunner::refresh(Result<MetaResult>& result) {
+void RequestRunner::refresh(const Session& session, Result<MetaResult>& result) {
   if (!result) return;
   if (const auto* told = std::get_if<AttributesResult>(&*result))
-    result = attributes_of(told->attributes.inode);
+    result = attributes_of(session.id, told->attributes.inode);
 }
 
 std::vector<LateReply> RequestRunner::late_replies() {
@@ -63,16 +63,19 @@ std::vector<LateReply> RequestRunner::late_replies() {
     } else if (auto* found = std::get_if<LockResult>(&*due.result)) {
       late.reply.result = *found;
     } else {
-      late.reply.result = attributes_of(std::get<InodeId>(*due.result));
+      late.reply.result = attributes_of(due.session, std::get<InodeId>(*due.result));
     }
   }
   state_.txn.abandon();
   return replies;
 }
 
-// What was written under earlier locks shows in them.
-Result<MetaResult> RequestRunner::attributes_of(InodeId inode) {
-  return execute(state_.txn, state_.context(Caller{}, SessionId{}), GetAttrArgs{inode});
+// What was written under earlier locks shows in them, or that it may not do so yet.
+Result<MetaResult> RequestRunner::attributes_of(SessionId session, InodeId inode) {
+  MetaResult result =
+      TRY(execute(state_.txn, state_.context(Caller{}, SessionId{}), GetAttrArgs{inode}));
+  mark_provisional(session, std::get<AttributesResult>(result).attributes);
+  return result;
 }
 
 }  // namespace dfs

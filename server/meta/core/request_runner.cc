@@ -33,6 +33,20 @@ Outcome::When answer_when(const MetaArgs& args) {
   return wants_sync ? Outcome::When::stable : Outcome::When::committed;
 }
 
+// Whether execute() runs it.
+bool is_operation(const MetaArgs& args) {
+  return std::visit(
+      [](const auto& op) {
+        using Op = std::decay_t<decltype(op)>;
+        return !(std::is_same_v<Op, ReleaseArgs> || std::is_same_v<Op, AllocateArgs> ||
+                 std::is_same_v<Op, SyncArgs> || std::is_same_v<Op, KeepAliveArgs> ||
+                 std::is_same_v<Op, StatFsArgs> || std::is_same_v<Op, ClusterStatusArgs> ||
+                 std::is_same_v<Op, ReportArgs> || std::is_same_v<Op, ReturnLeasesArgs> ||
+                 std::is_same_v<Op, HoldArgs>);
+      },
+      args);
+}
+
 bool opens(const MetaArgs& args) {
   if (const auto* create = std::get_if<CreateArgs>(&args)) return create->open;
   return std::holds_alternative<OpenArgs>(args);
@@ -50,15 +64,25 @@ RequestRunner::RequestRunner(CoreState& state)
                                            {{"kind", kind}}));
 }
 
-Outcome RequestRunner::run(Session& session, const CoreRequest& request) {
-  requests_[request.args.index()]->add();
+Outcome RequestRunner::run(Session& session, CoreRequest& request) {
+  if (request.place == 0) requests_[request.args.index()]->add();
   state_.sessions.set_current(&session);
-  if (is_mutation(request.args)) return run_mutation(session, request);
-  if (is_about_locks(request.args)) return run_lock(session, request);
-  return {dispatch(session, request), answer_when(request.args)};
+  Outcome outcome = run_once(session, request);
+  if (request.place != 0 && outcome.when != Outcome::When::later) state_.leases.served(request);
+  return outcome;
 }
 
-Outcome RequestRunner::run_mutation(Session& session, const CoreRequest& request) {
+Outcome RequestRunner::run_once(Session& session, CoreRequest& request) {
+  if (is_mutation(request.args)) return run_mutation(session, request);
+  if (is_about_locks(request.args)) return run_lock(session, request);
+  if (!is_operation(request.args)) return {serve(session, request), answer_when(request.args)};
+  Outcome outcome = run_operation(session, request);
+  if (outcome.result && outcome.when != Outcome::When::later)
+    outcome.lease_order = grant(session, request, *outcome.result);
+  return outcome;
+}
+
+Outcome RequestRunner::run_mutation(Session& session, CoreRequest& request) {
   if (request.sequence == Sequence{})
     return {fail(Errc::bad_message, "a mutation without a sequence number")};
   if (session.replies.contains(request.sequence)) {
@@ -71,13 +95,14 @@ Outcome RequestRunner::run_mutation(Session& session, const CoreRequest& request
   if (session.replies.size() >= kRepliesKeptMax)
     return {fail(Errc::overloaded, "too many answers are not acknowledged")};
 
-  Result<MetaResult> result = dispatch(session, request);
+  Outcome outcome = run_operation(session, request);
   // A failed one left nothing, so its repeat may as well run anew.
-  if (result) {
-    state_.txn.put<tables::Replies>({session.id, request.sequence}, {encode_reply(*result)});
-    state_.sessions.reply_stored(session, request.sequence);
-  }
-  return {std::move(result), answer_when(request.args)};
+  if (!outcome.result || outcome.when == Outcome::When::later) return outcome;
+  // Without the leases: they are gone by the time of a repeat.
+  state_.txn.put<tables::Replies>({session.id, request.sequence}, {encode_reply(*outcome.result)});
+  state_.sessions.reply_stored(session, request.sequence);
+  outcome.lease_order = grant(session, request, *outcome.result);
+  return outcome;
 }
 
 Result<MetaResult> RequestRunner::repeat(Session& session, const CoreRequest& request) {
@@ -91,7 +116,25 @@ Result<MetaResult> RequestRunner::repeat(Session& session, const CoreRequest& re
   return result;
 }
 
-Result<MetaResult> RequestRunner::dispatch(Session& session, const CoreRequest& request) {
+Outcome RequestRunner::run_operation(Session& session, CoreRequest& request) {
+  const bool holds = opens(request.args);
+  if (holds)
+    if (Result<void> may = state_.sessions.check_may_hold(session); !may)
+      return {fail(std::move(may).error())};
+  const OperationContext context = state_.context(request.caller, session.id);
+  const OperationMark mark = mark_operation(context);
+  Result<MetaResult> result = execute(state_.txn, context, request.args);
+  if (result && has_to_wait(session, request.args, *result)) {
+    undo_operation(state_.txn, context, mark);
+    return wait(session, request);
+  }
+  if (holds && result)
+    if (const auto* opened = std::get_if<OpenResult>(&*result))
+      state_.sessions.hold(session, opened->attributes.inode);
+  return {std::move(result), answer_when(request.args)};
+}
+
+Result<MetaResult> RequestRunner::serve(Session& session, const CoreRequest& request) {
   const MetaArgs& args = request.args;
   if (const auto* release = std::get_if<ReleaseArgs>(&args)) {
     state_.sessions.release(session, release->inode, release->count);
@@ -113,15 +156,9 @@ Result<MetaResult> RequestRunner::dispatch(Session& session, const CoreRequest& 
     report(session, *problem);
     return EmptyResult{};
   }
-
-  const bool hold = opens(args);
-  if (hold) TRY(state_.sessions.check_may_hold(session));
-  Result<MetaResult> result =
-      execute(state_.txn, state_.context(request.caller, session.id), args);
-  if (hold && result)
-    if (const auto* opened = std::get_if<OpenResult>(&*result))
-      state_.sessions.hold(session, opened->attributes.inode);
-  return result;
+  if (const auto* returned = std::get_if<ReturnLeasesArgs>(&args))
+    return return_leases(session, *returned);
+  return hold(session, std::get<HoldArgs>(args));
 }
 
 Result<MetaResult> RequestRunner::allocate(Session& session, const CoreRequest& request,
@@ -146,7 +183,7 @@ ClusterStatusResult RequestRunner::cluster_status() const {
     status.sessions.push_back({id, session->record.program, session->record.host,
                                session->record.place, session->record.process,
                                session->held.size(), session->record.since,
-                               session->sink != nullptr});
+                               session->sink != nullptr, state_.leases.table().count(id)});
   }
   status.inodes = totals.inodes;
   status.chunk_bytes = totals.chunk_bytes;

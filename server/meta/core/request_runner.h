@@ -10,6 +10,7 @@
 
 #include "common/base/metrics.h"
 #include "common/rpc/meta_api.h"
+#include "server/meta/core/core_request.h"
 #include "server/meta/core/core_state.h"
 #include "server/meta/core/reply_sink.h"
 
@@ -19,21 +20,15 @@ namespace dfs {
 // mutation is `overloaded`.
 inline constexpr std::size_t kRepliesKeptMax = 8'192;
 
-struct CoreRequest {
-  std::uint64_t id = 0;
-  Sequence sequence;  // 0: not a mutation
-  Caller caller;
-  MetaArgs args;
-};
-
 struct Outcome {
   Result<MetaResult> result;
   enum class When {
     committed,
     stable,  // the answer is to wait until the batch is
-    later,   // there is none yet: late_replies() will have it
+    later,   // there is none yet: late_replies() will have it, or state.leases the request
   };
   When when = When::committed;
+  std::uint64_t lease_order = 0;  // of the leases in the result
 };
 
 // An answer to a request that was run before.
@@ -51,13 +46,14 @@ class RequestRunner {
   // `state` must outlive the runner.
   explicit RequestRunner(CoreState& state);
 
-  // Reads and changes state.txn; nothing is committed here. After an error
-  // nothing of the request is left there.
-  Outcome run(Session& session, const CoreRequest& request);
+  // Reads and changes state.txn; nothing is committed here. After an error, and
+  // if the answer comes later, nothing of the request is left there. One that has
+  // to wait for leases of others is moved from: state.leases keeps it.
+  Outcome run(Session& session, CoreRequest& request);
 
   // The same, where `result` is of a request about locks and state.txn has gone
   // back since: the attributes in it are those that hold.
-  void refresh(Result<MetaResult>& result);
+  void refresh(const Session& session, Result<MetaResult>& result);
 
   // The answers that have become due to requests that had to wait. To be
   // called after each batch and job, when state.txn has no changes.
@@ -68,14 +64,27 @@ class RequestRunner {
   void prune_replies(Session& session);
 
  private:
-  Outcome run_mutation(Session& session, const CoreRequest& request);
+  Outcome run_once(Session& session, CoreRequest& request);
+  Outcome run_mutation(Session& session, CoreRequest& request);
   Result<MetaResult> repeat(Session& session, const CoreRequest& request);
-  Result<MetaResult> dispatch(Session& session, const CoreRequest& request);
+  // What execute() runs, unless others have to give something up for it.
+  Outcome run_operation(Session& session, CoreRequest& request);
+  // What is the core's own.
+  Result<MetaResult> serve(Session& session, const CoreRequest& request);
+  // lease_requests.cc
+  bool has_to_wait(const Session& session, const MetaArgs& args, MetaResult& result);
+  Outcome wait(Session& session, CoreRequest& request);
+  // Says in `result` what the session may rely on from now on; returns the order.
+  std::uint64_t grant(const Session& session, const CoreRequest& request, MetaResult& result);
+  LeaseKind grant_directory(const Session& session, InodeId inode, std::uint64_t& order);
+  void mark_provisional(SessionId session, Attributes& attributes) const;
+  Result<MetaResult> return_leases(Session& session, const ReturnLeasesArgs& args);
+  Result<MetaResult> hold(Session& session, const HoldArgs& args);
   // lock_requests.cc
   Outcome run_lock(Session& session, const CoreRequest& request);
   Outcome set_lock(Session& session, const CoreRequest& request, const SetLockArgs& args);
   Outcome get_lock(Session& session, const CoreRequest& request, const GetLockArgs& args);
-  Result<MetaResult> attributes_of(InodeId inode);
+  Result<MetaResult> attributes_of(SessionId session, InodeId inode);
   LockDesk::Grace grace() const;
 
   Result<MetaResult> allocate(Session& session, const CoreRequest& request,
@@ -84,6 +93,7 @@ class RequestRunner {
   void report(const Session& session, const ReportArgs& args);
 
   CoreState& state_;
+  std::vector<LeaseInTheWay> in_the_way_;  // of the request that runs
   std::vector<Counter*> requests_;  // by index of MetaArgs
   Counter& repeats_;
   Counter& reports_;

@@ -35,6 +35,12 @@ struct Dispatch {
   Result<MetaResult> operator()(const SetPolicyArgs& args) { return run(ops::set_policy, args); }
   Result<MetaResult> operator()(const GetPolicyArgs& args) { return run(ops::get_policy, args); }
   Result<MetaResult> operator()(const CloneArgs& args) { return run(ops::clone, args); }
+  Result<MetaResult> operator()(const AcquireLeaseArgs& args) {
+    return run(ops::get_attr, GetAttrArgs{args.inode});
+  }
+  Result<MetaResult> operator()(const HoldArgs& args) {
+    return run(ops::get_attr, GetAttrArgs{args.inode});
+  }
   // The core's own.
   template <typename Args>
   Result<MetaResult> operator()(const Args&) {
@@ -56,16 +62,17 @@ struct Dispatch {
 
 Result<MetaResult> execute(Transaction& txn, const OperationContext& context,
                            const MetaArgs& args) {
-  const Totals totals = context.totals;
-  const std::size_t unfinished = context.unfinished.size();
+  const OperationMark mark = mark_operation(context);
   txn.begin_operation();
   Result<MetaResult> result = std::visit(Dispatch{txn, context}, args);
-  if (!result) {
-    txn.undo_operation();
-    context.totals = totals;
-    context.unfinished.resize(unfinished);
-  }
+  if (!result) undo_operation(txn, context, mark);
   return result;
+}
+
+void undo_operation(Transaction& txn, const OperationContext& context, const OperationMark& mark) {
+  txn.undo_operation();
+  context.totals = mark.totals;
+  context.unfinished.resize(mark.unfinished);
 }
 
 }  // namespace dfs

@@ -80,8 +80,9 @@ Result<InodeRecord*> edit_inode(Transaction& txn, const OperationContext& contex
 }
 
 Result<void> name_lost(Transaction& txn, const OperationContext& context, InodeId inode,
-                       InodeRecord& record) {
+                       InodeRecord& record, bool keep) {
   if (record.nlink > 0) return {};
+  if (keep) context.held.may_be_held(inode);
   if (context.held.is_held(inode)) {
     txn.put<tables::Orphans>(inode, {context.now});
     return {};

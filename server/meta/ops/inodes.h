@@ -57,7 +57,8 @@ inline void clear_set_id_bits(InodeRecord& record) {
 
 // After an inode has lost a name: if it was the last one, it becomes an orphan
 // (held, or too much to purge at once) or is removed with all it has.
+// `keep`: whoever asked may hold it (HeldInodes::may_be_held()).
 Result<void> name_lost(Transaction& txn, const OperationContext& context, InodeId inode,
-                       InodeRecord& record);
+                       InodeRecord& record, bool keep);
 
 }  // namespace dfs::ops

@@ -25,6 +25,10 @@ class HeldInodes {
   // Held by any session, or perhaps held by one that is still away. While it
   // is, an inode's contents outlive its last name.
   virtual bool is_held(InodeId inode) const = 0;
+  // Whoever takes the inode's last name says that it may hold it, without
+  // having been able to say so before. Whether that makes it held is up to the
+  // implementation.
+  virtual void may_be_held(InodeId) const {}
 };
 
 // Where the chunks of a group are.
@@ -87,6 +91,17 @@ struct OperationContext {
   Room* room = nullptr;  // null: as much as there may be
 };
 
+// What belongs to an operation besides its rows, as it was before.
+struct OperationMark {
+  Totals totals;
+  std::size_t unfinished = 0;
+};
+inline OperationMark mark_operation(const OperationContext& context) {
+  return {context.totals, context.unfinished.size()};
+}
+// Takes back the operation that began last in `txn`, and before which `mark` was made.
+void undo_operation(Transaction& txn, const OperationContext& context, const OperationMark& mark);
+
 // Runs one operation: begins it in `txn`, and undoes it there and in
 // context.totals if it fails, so that a failed one leaves nothing (inode ids
 // aside). Rows that are added to `txn` afterwards (a reply) belong to the same
@@ -94,8 +109,8 @@ struct OperationContext {
 //
 // Runs: lookup, get_attr, set_attr, touch, create, symlink, readlink, link, unlink,
 // rename, read_dir, xattrs, open, get_extents, commit, clone,
-// set_policy, get_policy.
-// Holding and releasing what is opened is the core's.
+// set_policy, get_policy; acquire_lease and hold as far as they read the inode.
+// Holding and releasing what is opened is the core's, and so are leases.
 //   internal     an operation that is not among these
 //   stale        an inode in the arguments is gone
 //   io, corrupt  the store

@@ -40,7 +40,7 @@ Result<RemovedResult> unlink(Transaction& txn, const OperationContext& context,
   RemovedResult result;
   result.removed = attributes_of(inode, *record);
   result.parent = attributes_of(args.parent, *directory);
-  TRY(name_lost(txn, context, inode, *record));
+  TRY(name_lost(txn, context, inode, *record, args.keep));
   return result;
 }
 

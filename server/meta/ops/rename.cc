@@ -118,7 +118,7 @@ Result<Attributes> replace_target(Transaction& txn, const OperationContext& cont
   record->nlink = record->is_directory() ? 0 : record->nlink - 1;
   attributes_changed(*record, context.now);
   Attributes removed = attributes_of(inode, *record);
-  TRY(name_lost(txn, context, inode, *record));
+  TRY(name_lost(txn, context, inode, *record, args.keep));
   return removed;
 }
 

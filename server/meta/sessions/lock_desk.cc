@@ -104,7 +104,7 @@ Result<void> LockDesk::put_off(const Asker& asker, std::variant<SetLockArgs, Get
 }
 
 void LockDesk::answer(Asker asker, Result<std::variant<InodeId, LockResult>> result) {
-  due_.push_back({std::move(asker.sink), asker.id, std::move(result)});
+  due_.push_back({asker.session, std::move(asker.sink), asker.id, std::move(result)});
 }
 
 void LockDesk::answer_settled() {

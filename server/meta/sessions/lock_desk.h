@@ -60,6 +60,7 @@ class LockDesk {
 
   // An answer that has become due.
   struct Due {
+    SessionId session;
     std::shared_ptr<ReplySink> sink;
     std::uint64_t id = 0;
     // Granted: the inode. Asked for: what is in the way.

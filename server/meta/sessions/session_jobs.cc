@@ -58,6 +58,7 @@ class HelloJob final : public CoreJob {
     record_.host = args_.host;
     record_.place = args_.place;
     record_.process = args_.process;
+    record_.wants_leases = args_.wants_leases;
     state.txn.put<tables::Sessions>(id_, record_);
     return {};
   }
@@ -69,6 +70,7 @@ class HelloJob final : public CoreJob {
              record_.host, record_.place, resumed_ ? "goes on" : "begins");
     state->sessions.connect(id_, std::move(record_), std::move(sink_), args_.held);
     take_locks(*state);
+    LeaseTerms terms = take_leases(*state);
     reply_(WelcomeResult{.cluster = state->row.record().cluster,
                          .session = id_,
                          .epoch = epoch,
@@ -77,7 +79,7 @@ class HelloJob final : public CoreJob {
                          .group_table = state->cluster.table(),
                          .chunk_size = state->row.record().chunk_size,
                          .session_timeout = state->config.session_timeout,
-                         .leases = {}});
+                         .leases = std::move(terms)});
   }
 
  private:
@@ -88,6 +90,19 @@ class HelloJob final : public CoreJob {
     if (lost > 0)
       log_warn("sessions", "session {} of {} on {} ({}) has lost {} locks", id_.value(),
                args_.program, args_.host, args_.place, lost);
+  }
+
+  // The same of leases; what the session does not say it has, it has not.
+  LeaseTerms take_leases(CoreState& state) const {
+    LeaseTerms terms;
+    terms.lease_time = state.config.lease_time;
+    const bool believed = resumed_ && args_.wants_leases;
+    terms.lost = state.leases.came(id_, believed ? args_.leases : LeaseClaims{});
+    terms.order = state.leases.order();
+    if (believed) return terms;
+    terms.lost = args_.leases.read;
+    terms.lost.insert(terms.lost.end(), args_.leases.write.begin(), args_.leases.write.end());
+    return terms;
   }
 
   Result<void> check(const CoreState& state) const {
@@ -117,8 +132,9 @@ class DisconnectJob final : public CoreJob {
   DisconnectJob(SessionId session, Epoch epoch) : session_(session), epoch_(epoch) {}
   Result<void> change(CoreState&) override { return {}; }
   void finish(CoreState* state, Result<void>) override {
-    if (state != nullptr && state->sessions.disconnect(session_, epoch_))
-      state->locks.went(session_);
+    if (state == nullptr || !state->sessions.disconnect(session_, epoch_)) return;
+    state->locks.went(session_);
+    state->leases.went(session_);
   }
 
  private:
@@ -161,7 +177,8 @@ Result<SessionEnd> end_some_of_session(CoreState& state, SessionId session) {
   if (const std::size_t locks = state.locks.table().locks_of(session); locks > 0)
     log_info("sessions", "session {} ends with {} locks", session.value(), locks);
   const bool unlocked = state.locks.release_some(session);
-  const bool all_released = state.sessions.release_some(session) && unlocked;
+  const bool given_back = state.leases.release_some(session);
+  const bool all_released = state.sessions.release_some(session) && unlocked && given_back;
   if (!all_released || rows.size() == kReplyRowsAtOnce) return SessionEnd::more;
   state.txn.erase<tables::Sessions>(session);
   return SessionEnd::done;

@@ -1,6 +1,7 @@
 #include "server/meta/sessions/session_table.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,8 +25,9 @@ void SessionTable::load(SessionId id, SessionRecord record) {
   session->replies.acknowledge(record.answered_through);
   session->record = std::move(record);
   session->away_since = clock_.now();
-  sessions_[id] = std::move(session);
   ++not_back_;
+  if (session->record.wants_leases) ++not_back_with_leases_;
+  sessions_[id] = std::move(session);
 }
 
 void SessionTable::connect(SessionId id, SessionRecord record, std::shared_ptr<ReplySink> sink,
@@ -36,11 +38,10 @@ void SessionTable::connect(SessionId id, SessionRecord record, std::shared_ptr<R
     slot = std::make_unique<Session>();
     slot->id = id;
     slot->replies_loaded = true;
-  } else if (!slot->back_since_start && not_back_ > 0) {
-    --not_back_;
+    slot->back_since_start = true;
   }
   Session& session = *slot;
-  session.back_since_start = true;
+  is_back(session);
   session.record = std::move(record);
   const std::shared_ptr<ReplySink> former = std::exchange(session.sink, std::move(sink));
   if (former == nullptr)
@@ -108,8 +109,15 @@ void SessionTable::remove(SessionId id) {
   const auto found = sessions_.find(id);
   invariant(found->second->held.empty() && found->second->sink == nullptr,
             "a session is removed that is connected or holds inodes");
-  if (!found->second->back_since_start && not_back_ > 0) --not_back_;
+  is_back(*found->second);
   sessions_.erase(found);
+}
+
+// Or will never be.
+void SessionTable::is_back(Session& session) {
+  if (std::exchange(session.back_since_start, true)) return;
+  --not_back_;
+  if (session.record.wants_leases) --not_back_with_leases_;
 }
 
 Result<void> SessionTable::check_may_hold(const Session& session) const {
@@ -118,9 +126,9 @@ Result<void> SessionTable::check_may_hold(const Session& session) const {
                                            session.held.size()));
 }
 
-void SessionTable::hold(Session& session, InodeId inode) {
-  add_hold(session, inode, 1);
-  changes_.push_back({Change::Kind::held, &session, inode.value()});
+void SessionTable::hold(Session& session, InodeId inode, std::uint32_t count) {
+  const std::uint32_t added = add_hold(session, inode, count);
+  changes_.push_back({Change::Kind::held, &session, inode.value(), added});
 }
 
 void SessionTable::release(Session& session, InodeId inode, std::uint32_t count) {
@@ -141,6 +149,7 @@ void SessionTable::reply_erased(Session& session, Sequence sequence) {
 
 void SessionTable::keep() {
   changes_.clear();
+  newly_expected_.clear();
   if (affirmed_.empty()) return;
   const SteadyTime due = orphan_due();
   for (const InodeId inode : affirmed_) orphans_.add(inode, due);
@@ -152,7 +161,7 @@ void SessionTable::undo() {
     Session& session = *change->session;
     switch (change->kind) {
       case Change::Kind::held:
-        drop_hold(session, InodeId{change->subject}, 1);
+        drop_hold(session, InodeId{change->subject}, change->count);
         break;
       case Change::Kind::released:
         add_hold(session, InodeId{change->subject}, change->count);
@@ -167,14 +176,22 @@ void SessionTable::undo() {
   }
   changes_.clear();
   affirmed_.clear();
+  for (const InodeId inode : newly_expected_) expected_.erase(inode);
+  newly_expected_.clear();
 }
 
 bool SessionTable::is_held(InodeId inode) const {
   const bool asks = current_ != nullptr && current_->sink != nullptr;
   const std::size_t others = connected_ + not_back_ - (asks ? 1 : 0);
-  const bool held = is_open(inode) || (others > 0 && orphans_.size() < kOrphansWaitingMax);
+  const bool doubtful = others > 0 && orphans_.size() < kOrphansWaitingMax;
+  const bool held = is_open(inode) || doubtful || expected_.contains(inode);
   if (held) affirmed_.push_back(inode);
   return held;
+}
+
+void SessionTable::may_be_held(InodeId inode) const {
+  if (orphans_.size() >= kOrphansWaitingMax) return;
+  if (expected_.insert(inode).second) newly_expected_.push_back(inode);
 }
 
 SteadyTime SessionTable::orphan_due() const {
@@ -189,9 +206,12 @@ std::vector<std::shared_ptr<ReplySink>> SessionTable::sinks() const {
   return all;
 }
 
-void SessionTable::add_hold(Session& session, InodeId inode, std::uint32_t count) {
-  session.held[inode] += count;
-  holders_[inode] += count;
+std::uint32_t SessionTable::add_hold(Session& session, InodeId inode, std::uint32_t count) {
+  std::uint32_t& holds = session.held[inode];
+  const std::uint32_t added = std::min(count, std::numeric_limits<std::uint32_t>::max() - holds);
+  holds += added;
+  holders_[inode] += added;
+  return added;
 }
 
 std::uint32_t SessionTable::drop_hold(Session& session, InodeId inode, std::uint32_t count) {

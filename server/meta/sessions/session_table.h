@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -82,7 +83,7 @@ class SessionTable final : public HeldInodes {
   void set_current(const Session* session) { current_ = session; }
   // `no_memory` if the session holds as many inodes as it may.
   Result<void> check_may_hold(const Session& session) const;
-  void hold(Session& session, InodeId inode);
+  void hold(Session& session, InodeId inode, std::uint32_t count = 1);
   void release(Session& session, InodeId inode, std::uint32_t count);
   void reply_stored(Session& session, Sequence sequence);
   void reply_erased(Session& session, Sequence sequence);
@@ -92,8 +93,12 @@ class SessionTable final : public HeldInodes {
 
   // Held by a session; or another session than the current one is connected
   // or has yet to come back since the start: its open may be on its way.
-  // Remembers what it affirmed: such inodes go to the orphan queue with keep().
+  // So it is after may_be_held(). Remembers what it affirmed: such inodes go to the orphan queue with keep().
   bool is_held(InodeId inode) const override;
+  // A hold may be on its way: it is held until it is looked at as an orphan.
+  void may_be_held(InodeId inode) const override;
+  // It was looked at, and is gone.
+  void purged(InodeId inode) { expected_.erase(inode); }
   // Held for sure.
   bool is_open(InodeId inode) const { return holders_.contains(inode); }
   // When to look at an orphan that may be held by sessions still away.
@@ -103,6 +108,8 @@ class SessionTable final : public HeldInodes {
   std::size_t connected_count() const { return connected_; }
   // Each session that a former process knew has come back or is gone.
   bool all_back() const { return not_back_ == 0; }
+  // The same of those that may have leases.
+  bool leases_are_known() const { return not_back_with_leases_ == 0; }
   // Every connected session's way back.
   std::vector<std::shared_ptr<ReplySink>> sinks() const;
 
@@ -112,10 +119,12 @@ class SessionTable final : public HeldInodes {
     Kind kind;
     Session* session;
     std::uint64_t subject;    // inode or sequence
-    std::uint32_t count = 1;  // released
+    std::uint32_t count = 1;  // held, released
   };
 
-  void add_hold(Session& session, InodeId inode, std::uint32_t count);
+  void is_back(Session& session);
+  // How many of `count` there was room for: more than 2^32 are never counted.
+  std::uint32_t add_hold(Session& session, InodeId inode, std::uint32_t count);
   // How many of `count` there were.
   std::uint32_t drop_hold(Session& session, InodeId inode, std::uint32_t count);
 
@@ -124,12 +133,17 @@ class SessionTable final : public HeldInodes {
   const SessionTableOptions options_;
   const SteadyTime started_;
   std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
-  std::unordered_map<InodeId, std::uint32_t> holders_;  // holds of all sessions
+  std::unordered_map<InodeId, std::uint64_t> holders_;  // holds of all sessions
   std::size_t connected_ = 0;
-  std::size_t not_back_ = 0;  // sessions loaded that have not come back
+  // Sessions loaded that have not come back; those that may have leases.
+  std::size_t not_back_ = 0;
+  std::size_t not_back_with_leases_ = 0;
   const Session* current_ = nullptr;
   std::vector<Change> changes_;              // of the batch that runs
   mutable std::vector<InodeId> affirmed_;    // by is_held() in it
+  // Of which may_be_held() spoke, and which of them in the batch that runs.
+  mutable std::unordered_set<InodeId> expected_;
+  mutable std::vector<InodeId> newly_expected_;
 };
 
 }  // namespace dfs

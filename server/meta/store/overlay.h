@@ -62,6 +62,11 @@ class Overlay {
     return found->second;
   }
 
+  // Calls `visit(key)` for each row that the operation that runs has touched.
+  template <typename Visit>
+  void for_each_touched(const Visit& visit) const {
+    for (const Step& step : undo_) visit(step.node->first);
+  }
   void begin_operation() { undo_.clear(); }
   void undo() {
     for (auto step = undo_.rbegin(); step != undo_.rend(); ++step) {

@@ -277,6 +277,7 @@ void encode(const SessionRecord& record, std::string& out) {
   message.set_process(record.process);
   message.set_since(record.since);
   message.set_answered_through(record.answered_through.value());
+  message.set_wants_leases(record.wants_leases);
   serialize(message, out);
 }
 
@@ -290,6 +291,7 @@ bool decode(std::string_view bytes, SessionRecord& record) {
   record.process = message.process();
   record.since = message.since();
   record.answered_through = Sequence{message.answered_through()};
+  record.wants_leases = message.wants_leases();
   return true;
 }
 
@@ -315,6 +317,7 @@ void encode(const ClusterRecord& record, std::string& out) {
   message.set_chunks(record.chunks);
   message.set_chunk_bytes(record.chunk_bytes);
   message.set_generation(record.generation);
+  message.set_starts(record.starts);
   serialize(message, out);
 }
 
@@ -334,6 +337,7 @@ bool decode(std::string_view bytes, ClusterRecord& record) {
   record.chunks = message.chunks();
   record.chunk_bytes = message.chunk_bytes();
   record.generation = message.generation();
+  record.starts = message.starts();
   return true;
 }
 

@@ -104,6 +104,7 @@ struct SessionRecord {
   std::uint64_t process = 0;
   WallNanos since = 0;
   Sequence answered_through;
+  bool wants_leases = false;  // and may have some
 };
 // A response kept for a repeat: bytes that the door understands.
 struct ReplyRecord {
@@ -123,6 +124,7 @@ struct ClusterRecord {
   std::uint64_t chunks = 0;
   std::uint64_t chunk_bytes = 0;
   std::uint64_t generation = 0;
+  std::uint64_t starts = 0;  // how often a server has begun to serve it
 };
 
 void encode(const InodeRecord& record, std::string& out);

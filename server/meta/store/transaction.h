@@ -80,6 +80,13 @@ class Transaction {
   // Back to the last begin_operation(). Once each.
   void undo_operation();
 
+  // Calls `visit(key)` for each row that was edited, put or erased since the last
+  // begin_operation(). Nothing may be changed meanwhile.
+  template <typename Table, typename Visit>
+  void for_each_touched(const Visit& visit) const {
+    std::get<Overlay<Table>>(overlays_).for_each_touched(visit);
+  }
+
   // Whether there is anything to commit.
   bool changed() const;
   // All changes, encoded. They stay visible here until committed() or abandon().

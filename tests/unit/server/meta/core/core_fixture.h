@@ -27,7 +27,10 @@ class RecordingSink final : public ReplySink {
   void deliver(std::vector<CoreReply> replies) override {
     const std::lock_guard lock(mutex_);
     ++messages_;
-    for (CoreReply& reply : replies) replies_.insert_or_assign(reply.id, std::move(reply.result));
+    for (CoreReply& reply : replies) {
+      orders_[reply.id] = reply.lease_order;
+      replies_.insert_or_assign(reply.id, std::move(reply.result));
+    }
     arrived_.notify_all();
   }
   void group_table_changed(const GroupTablePtr& table) override {
@@ -52,6 +55,16 @@ class RecordingSink final : public ReplySink {
     const std::lock_guard lock(mutex_);
     return replies_.contains(id);
   }
+  // Of the leases in an answer.
+  std::uint64_t order_of(std::uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    return orders_.at(id);
+  }
+  // Those that came since the last call.
+  std::vector<LeaseRecall> take_recalls() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(recalls_, {});
+  }
   int messages() {
     const std::lock_guard lock(mutex_);
     return messages_;
@@ -69,6 +82,7 @@ class RecordingSink final : public ReplySink {
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::map<std::uint64_t, Result<MetaResult>> replies_;
+  std::map<std::uint64_t, std::uint64_t> orders_;
   int messages_ = 0;
   GroupTablePtr table_;
   std::vector<LeaseRecall> recalls_;

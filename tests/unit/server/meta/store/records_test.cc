@@ -105,16 +105,18 @@ TEST(Records, KeepEveryFieldOfTheOthers) {
   EXPECT_EQ(server.capacity, 6U);
 
   const SessionRecord session =
-      round_trip(SessionRecord{Epoch{1}, "dfs-mount", "host", "/mnt", 7, 8, Sequence{9}});
+      round_trip(SessionRecord{Epoch{1}, "dfs-mount", "host", "/mnt", 7, 8, Sequence{9}, true});
   EXPECT_EQ(session.program, "dfs-mount");
   EXPECT_EQ(session.answered_through, Sequence{9});
+  EXPECT_TRUE(session.wants_leases);
 
   const ClusterRecord cluster =
       round_trip(ClusterRecord{"id", 1, InodeId{2}, ServerId{3}, GroupId{4}, SessionId{5}, 6, 7, 8,
-                               9, 10, 11, 12});
+                               9, 10, 11, 12, 13});
   EXPECT_EQ(cluster.next_session, SessionId{5});
   EXPECT_EQ(cluster.chunk_bytes, 11U);
   EXPECT_EQ(cluster.generation, 12U);
+  EXPECT_EQ(cluster.starts, 13U);
 }
 
 TEST(Records, AreRefusedWhenTheBytesAreNoSuchRecord) {
