@@ -138,9 +138,9 @@ const std::vector<Option>& known_options() {
            [](auto& o) { o.local_reads = true; }),
       flag("no_local_reads", "have it send everything",
            [](auto& o) { o.local_reads = false; }),
-      flag("leases", "see at once what other mounts do, and keep what is known until then",
+      flag("leases", "see at once what other mounts do, and keep what is known until then; the default",
            [](auto& o) { o.client.leases = true; }),
-      flag("no_leases", "see it within a second; the default",
+      flag("no_leases", "see it within a second",
            [](auto& o) { o.client.leases = false; }),
       {"close", "wait|return", "whether close(2) waits until the servers have what was written (return)",
        [](MountOptions& o, std::string_view text) -> Result<void> {
@@ -212,7 +212,7 @@ Result<void> apply_known(const Option& known, MountOptions& options, std::string
 
 }  // namespace
 
-MountOptions::MountOptions() : flags(0), allow_other(::geteuid() == 0) {}
+MountOptions::MountOptions() : flags(0), allow_other(::geteuid() == 0) { client.leases = true; }
 
 Result<void> apply_option(MountOptions& options, std::string_view option) {
   const std::size_t equals = option.find('=');

@@ -133,6 +133,13 @@ class KernelSession final : public Session, private SessionState {
     if (!config.features.asynchronous_direct_io) {
       connection.want &= ~static_cast<unsigned>(FUSE_CAP_ASYNC_DIO);
     }
+    // Under leases the kernel is told when its pages are old. By itself it would
+    // drop them when a write of its own changes the time of the last change, and
+    // fill them again from before that write.
+    if (config.names_are_known && (connection.capable & FUSE_CAP_EXPLICIT_INVAL_DATA) != 0) {
+      connection.want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA);
+      ask(FUSE_CAP_EXPLICIT_INVAL_DATA);
+    }
     ask(FUSE_CAP_EXPORT_SUPPORT);  // the engine looks up "." and ".."
     ask(FUSE_CAP_CACHE_SYMLINKS);  // a link's target never changes
     connection.max_write = kRequestBytesMax;

@@ -88,8 +88,12 @@ std::uint64_t RequestRunner::grant(const Session& session, const CoreRequest& re
   const LeaseKind wish = wish_for(session, args, result);
   const bool waited = request.place != 0 && std::holds_alternative<AcquireLeaseArgs>(args);
   const LeaseDesk::Turn turn = waited ? LeaseDesk::Turn::own : LeaseDesk::Turn::first;
+  // What has no name left interests those alone who have it open.
+  const bool is_used = std::holds_alternative<AcquireLeaseArgs>(args) ||
+                       std::holds_alternative<OpenResult>(result);
   for_each_attributes(result, [&](Attributes& told) {
-    if (told.nlink == 0 || told.provisional || told.consistency != Consistency::strict) return;
+    if (told.nlink == 0 && !is_used) return;
+    if (told.provisional || told.consistency != Consistency::strict) return;
     const bool is_file = told.type == FileType::regular;
     told.lease = state_.leases.grant({session.id, told.inode}, is_file ? wish : LeaseKind::read,
                                      turn, order);
