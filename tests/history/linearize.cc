@@ -1,6 +1,7 @@
 #include "tests/history/linearize.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <optional>
 #include <set>
@@ -18,28 +19,38 @@ struct Situation {
   Places happened = 0;
 };
 
+// What may be under way without counting as it otherwise does.
+struct Kinds {
+  Places optional = 0;   // may never happen
+  Places observing = 0;  // changes nothing
+};
+
 // Situations, without those that another one makes superfluous.
 class Situations {
  public:
   // False if there is one that is as good.
-  bool add(const Situation& situation, Places optional) {
-    std::vector<Places>& chosen = rows_[{situation.state, situation.happened & ~optional}];
-    const Places mine = situation.happened & optional;
-    for (const Places others : chosen)
-      if ((others & ~mine) == 0) return false;
-    std::erase_if(chosen, [mine](Places others) { return (mine & ~others) == 0; });
-    chosen.push_back(mine);
+  bool add(const Situation& situation, const Kinds& kinds) {
+    std::vector<Places>& alike = rows_[{situation.state, situation.happened & ~(kinds.optional | kinds.observing)}];
+    const Places mine = situation.happened;
+    for (const Places others : alike)
+      if (is_as_good(others, mine, kinds)) return false;
+    std::erase_if(alike, [&](Places others) { return is_as_good(mine, others, kinds); });
+    alike.push_back(mine);
     return true;
   }
 
   std::vector<Situation> list() const {
     std::vector<Situation> all;
-    for (const auto& [key, chosen] : rows_)
-      for (const Places optional : chosen) all.push_back({key.first, key.second | optional});
+    for (const auto& [key, alike] : rows_)
+      for (const Places happened : alike) all.push_back({key.first, happened});
     return all;
   }
 
  private:
+  static bool is_as_good(Places one, Places other, const Kinds& kinds) {
+    return (one & ~other & kinds.optional) == 0 && (other & ~one & kinds.observing) == 0;
+  }
+
   std::map<std::pair<State, Places>, std::vector<Places>> rows_;
 };
 
@@ -84,7 +95,10 @@ class Search {
     if (place == kUnderWayMax) return give_up();
     under_way_[place] = step;
     places_[step] = place;
-    if (steps_[step].ended == kNever) optional_ |= bit(place);
+    if (steps_[step].ended == kNever) kinds_.optional |= bit(place);
+    if (!steps_[step].observes) return true;
+    kinds_.observing |= bit(place);
+    for (Situation& situation : situations_) observe(situation);
     return true;
   }
 
@@ -98,23 +112,33 @@ class Search {
       open.pop_back();
       if ((situation.happened & mine) != 0) {
         situation.happened &= ~mine;
-        surviving.add(situation, optional_);
+        surviving.add(situation, kinds_);
         continue;
       }
       for (std::size_t place = 0; place < kUnderWayMax; ++place) {
-        if (!under_way_[place] || (situation.happened & bit(place)) != 0) continue;
+        if (!under_way_[place] || ((situation.happened | kinds_.observing) & bit(place)) != 0) continue;
         if (++result_.tries > limits_.tries_max) return give_up();
         Situation next = situation;
         if (!steps_[*under_way_[place]].apply(next.state)) continue;
         next.happened |= bit(place);
-        if (seen.add(next, optional_)) open.push_back(std::move(next));
+        observe(next);
+        if (seen.add(next, kinds_)) open.push_back(std::move(next));
       }
     }
     std::vector<Situation> left = surviving.list();
     if (left.empty()) return blame(step);
     situations_ = std::move(left);
     under_way_[places_[step]].reset();
+    kinds_.observing &= ~mine;
     return true;
+  }
+
+  // Has happen what can and changes nothing.
+  void observe(Situation& situation) {
+    for (Places left = kinds_.observing & ~situation.happened; left != 0; left &= left - 1) {
+      const auto place = static_cast<std::size_t>(std::countr_zero(left));
+      if (steps_[*under_way_[place]].apply(situation.state)) situation.happened |= bit(place);
+    }
   }
 
   bool give_up() {
@@ -135,7 +159,7 @@ class Search {
   const SearchLimits limits_;
   std::vector<std::size_t> places_;  // of each step that has begun
   std::optional<std::size_t> under_way_[kUnderWayMax];
-  Places optional_ = 0;
+  Kinds kinds_;
   std::vector<Situation> situations_;
   Linearization result_;
 };

@@ -13,8 +13,10 @@
 // "Testing and Verifying Concurrent Objects", 1993. The search stops at the first end
 // that no situation survives: all before it has an explanation.
 //
-// What may never have happened is not asked for. Of two situations that differ
-// in such steps alone, the one with fewer of them is as good as both.
+// What changes nothing happens as soon as it can: that never hinders anything.
+// What may never have happened is not asked for. So of two situations that are
+// otherwise alike one with fewer of the latter and more of the former is as good
+// as both.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +36,10 @@ struct Step {
   std::int64_t begun = 0;
   std::int64_t ended = kNever;  // kNever: it may have happened, later or not at all
   std::size_t operation = 0;    // for whoever made the step
-  bool observes = false;        // it changes nothing, though it may tell which file a name has
+  bool observes = false;        // it leaves the state as it is; then it has ended
   // What it does to an object in this state; false if there it can not have been
-  // answered as it was. Whatever is left in `state` then is of no meaning.
+  // answered as it was, and what a step that changes something leaves is of no
+  // meaning.
   std::function<bool(State&)> apply;
 };
 

@@ -22,7 +22,8 @@ bool may_have(const State& state, std::uint32_t client, Held wanted) {
 }
 
 Step step_of(const Operation& operation, std::size_t index, std::uint32_t client) {
-  Step step{operation.begun, operation.ended.value_or(kNever), index, operation.answer == Answer::busy, {}};
+  const bool is_refused = operation.answer == Answer::busy && operation.ended;
+  Step step{operation.begun, operation.ended.value_or(kNever), index, is_refused, {}};
   if (operation.kind == Kind::unlock) {
     step.apply = [client](State& state) {
       state[client] = kNothing;
@@ -31,7 +32,7 @@ Step step_of(const Operation& operation, std::size_t index, std::uint32_t client
     return step;
   }
   const Held wanted = operation.shared ? kShared : kExclusive;
-  if (operation.answer == Answer::busy && operation.ended) {
+  if (is_refused) {
     step.apply = [client, wanted](State& state) { return !may_have(state, client, wanted); };
   } else {
     step.apply = [client, wanted](State& state) {

@@ -2,6 +2,7 @@
 #include <memory>
 #include <numeric>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -99,8 +100,12 @@ class Names {
       step.apply = unlink(cell.number);
     else if (operation.kind == Kind::rename)
       step.apply = rename(cell.number, cells_.at(path_of(operation.to_object, operation.to_name)).number);
+    else if (const std::uint32_t file = target_of(operation); file == kSomeFile)
+      step.apply = is_there(cell.number);
+    else if (made_.contains(file))
+      step.apply = leads_to(cell.number, file);
     else
-      step.apply = finds(cell.number, target_of(operation));
+      std::tie(step.observes, step.apply) = std::pair(false, turns_out_to_be(cell.number, file));
     parts_[cell.part].steps.push_back(std::move(step));
   }
 
@@ -143,11 +148,13 @@ class Names {
       return file != kAbsent;
     };
   }
+  static Apply leads_to(std::uint32_t cell, std::uint32_t file) {
+    return [cell, file](State& state) { return state[cell] == file; };
+  }
   // A file whose maker did not tell which it is may be any that nobody else made.
-  Apply finds(std::uint32_t cell, std::uint32_t file) const {
-    if (file == kSomeFile) return is_there(cell);
-    return [cell, file, is_known = made_.contains(file)](State& state) {
-      if (state[cell] == kSomeFile && !is_known) state[cell] = file;
+  static Apply turns_out_to_be(std::uint32_t cell, std::uint32_t file) {
+    return [cell, file](State& state) {
+      if (state[cell] == kSomeFile) state[cell] = file;
       return state[cell] == file;
     };
   }
