@@ -16,7 +16,9 @@ using std::chrono::milliseconds;
 
 // Enough that files which storage servers are slow to take do not keep others.
 constexpr std::size_t kSettlers = 8;
-constexpr std::size_t kForgetters = 16;
+// An attempt that does not end is followed by another one for each request that
+// turns out to be in the way: as many as a mount serves at once.
+constexpr std::size_t kForgetters = 64;
 constexpr std::size_t kTasksMax = 65'536;
 // Forgetting pages takes microseconds unless one of them is locked.
 constexpr milliseconds kForgetPatience{5};
@@ -254,8 +256,14 @@ std::optional<LeaseKind> LeaseKeeper::settle_once(InodeId inode, const InodeStat
 
 void LeaseKeeper::forget_used(InodeId inode) {
   while (!stop_.interrupted()) {
-    const auto forgetting = forget_elsewhere(inode, all_but(parts_.gate.waiting(inode)));
-    if (forgetting->wait(kForgetPatience)) return;
+    const std::vector<FileRange> to_forget = all_but(parts_.gate.waiting(inode));
+    const auto forgetting = forget_elsewhere(inode, to_forget);
+    while (!forgetting->wait(kForgetPatience)) {
+      // Nothing new waits: what is in the way has not arrived yet.
+      if (all_but(parts_.gate.waiting(inode)) != to_forget) break;
+      if (stop_.interrupted()) return;
+    }
+    if (forgetting->is_over()) return;
   }
 }
 
@@ -272,6 +280,11 @@ bool LeaseKeeper::send_written(InodeId inode, const InodeStatePtr& state) {
     wake_.wait_for(lock, kRetryPause, [this] { return stopping_; });
     if (stopping_) return false;
   }
+}
+
+bool LeaseKeeper::Forgetting::is_over() {
+  const std::lock_guard lock(mutex);
+  return over;
 }
 
 bool LeaseKeeper::Forgetting::wait(milliseconds patience) {

@@ -81,6 +81,7 @@ class LeaseKeeper {
     bool over = false;
 
     bool wait(std::chrono::milliseconds patience);
+    bool is_over();
   };
 
   void run();

@@ -184,6 +184,7 @@ struct ExtentsResult {
 struct FileRange {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
+  friend bool operator==(const FileRange&, const FileRange&) = default;
 };
 struct CommitFile {
   InodeId inode;
