@@ -28,9 +28,11 @@ void LeaseGate::granted(InodeId inode, LeaseKind kind, std::uint64_t order) {
   const std::lock_guard lock(shard.mutex);
   const auto recalled = shard.recalls.find(inode);
   if (recalled != shard.recalls.end() && recalled->second >= order) return;
+  // Of a lease that is here: it may have been claimed as less than this made of it.
+  if (shard.between_connections || order <= shard.void_through) return;
   const auto found = shard.leases.find(inode);
   if (found == shard.leases.end()) {
-    if (order > shard.void_through) shard.leases.emplace(inode, Lease{kind, order, order, {}});
+    shard.leases.emplace(inode, Lease{kind, order, order, {}});
     return;
   }
   Lease& lease = found->second;
@@ -189,12 +191,20 @@ std::optional<ReturnedLease> LeaseGate::settled(InodeId inode, LeaseKind kept) {
   return answer;
 }
 
+void LeaseGate::gone(InodeId inode) {
+  Shard& shard = shard_of(inode);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.leases.find(inode);
+  if (found != shard.leases.end() && !found->second.recall) shard.leases.erase(found);
+}
+
 // --- the session -----------------------------------------------------------------------
 
-LeaseClaims LeaseGate::claims() const {
+LeaseClaims LeaseGate::claims() {
   LeaseClaims claims;
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
+    shard.between_connections = true;
     for (const auto& [inode, lease] : shard.leases)
       (is_write(lease.kind) ? claims.write : claims.read).push_back(inode);
   }
@@ -206,6 +216,7 @@ void LeaseGate::welcomed(const LeaseTerms& terms) {
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     shard.void_through = std::max(shard.void_through, terms.order);
+    shard.between_connections = false;
   }
   for (const InodeId inode : terms.lost) {
     Shard& shard = shard_of(inode);
@@ -221,6 +232,7 @@ std::vector<InodeId> LeaseGate::forget_all() {
     const std::lock_guard lock(shard.mutex);
     for (const auto& [inode, lease] : shard.leases) all.push_back(inode);
     shard.leases.clear();
+    shard.between_connections = true;
     shard.changed.notify_all();
   }
   return all;
@@ -241,7 +253,8 @@ std::optional<SteadyTime> LeaseGate::trusted_until() const {
 
 std::vector<InodeId> LeaseGate::lapse() {
   std::vector<InodeId> all;
-  if (trusts_server()) return all;
+  const std::int64_t until = trusted_until_.load();
+  if (trusts_server() || lapsed_.exchange(until) == until) return all;
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (const auto& [inode, lease] : shard.leases) all.push_back(inode);

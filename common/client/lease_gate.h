@@ -10,7 +10,9 @@
 // Answers and recalls are looked at by different threads, in any order. So a
 // grant is void if a recall of its inode has a higher order, whichever comes
 // first; recalls are remembered for that, the latest of them (`kRecallsKept`),
-// and what is older than those kept is void altogether.
+// and what is older than those kept is void altogether. So is, between two
+// connections, what was not there when the session said what it has: the server
+// takes that for the whole.
 //
 // Nothing is trusted either once the server has been silent for half of the
 // lease time: it may have given the leases to others by then.
@@ -93,8 +95,13 @@ class LeaseGate {
   // is to be kept by now; else what to answer.
   std::optional<ReturnedLease> settled(InodeId inode, LeaseKind kept);
 
+  // The inode is no more, and so is the lease, unless it is being settled: whoever
+  // asked for it gets an answer.
+  void gone(InodeId inode);
+
   // --- the session ---
-  LeaseClaims claims() const;
+  // What the session has; it takes no grant from here on up to welcomed().
+  LeaseClaims claims();
   // Those of `terms` that are lost are gone when it returns.
   void welcomed(const LeaseTerms& terms);
   // Forgets everything, and takes no grant up to the terms of the next session.
@@ -104,7 +111,7 @@ class LeaseGate {
   // When trust ends unless the server is heard; empty: no connection yet.
   std::optional<SteadyTime> trusted_until() const;
   // Trust has ended: the read leases are given up, and all inodes that had any lease
-  // are returned. Empty if it has not, or nothing is left.
+  // are returned. Empty if it has not, or if that has been said already.
   std::vector<InodeId> lapse();
 
   std::size_t size() const;
@@ -130,6 +137,7 @@ class LeaseGate {
     std::unordered_map<InodeId, std::uint64_t> recalls;
     std::deque<std::pair<InodeId, std::uint64_t>> recalls_by_age;
     std::uint64_t void_through = 0;
+    bool between_connections = false;
     std::unordered_multimap<InodeId, FileRange> waiting;
   };
 
@@ -146,6 +154,7 @@ class LeaseGate {
   // As counts of SteadyTime; 0: nothing is trusted.
   std::atomic<std::int64_t> trusted_until_{0};
   std::atomic<std::int64_t> trust_{0};
+  std::atomic<std::int64_t> lapsed_{0};  // the end of trust that lapse() has seen
 };
 
 }  // namespace dfs

@@ -184,6 +184,7 @@ struct ExtentsResult {
 struct FileRange {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
+
   friend bool operator==(const FileRange&, const FileRange&) = default;
 };
 struct CommitFile {
@@ -193,7 +194,7 @@ struct CommitFile {
   std::uint64_t size_at_least = 0;
   std::optional<WallNanos> mtime;
   bool clear_set_id = false;
-  std::optional<std::uint64_t> only_if = {};  // else `stale_epoch`: the data_change it must have
+  std::optional<std::uint64_t> only_if;  // else `stale_epoch`: the data_change it must have
 };
 struct ChunkPlacement {
   ChunkId chunk;

@@ -1,0 +1,492 @@
+// What may still be used of what the server told, whatever comes first.
+#include "common/client/lease_gate.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <set>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_clock.h"
+
+namespace dfs {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr InodeId kFile{5};
+constexpr InodeId kOther{6};
+constexpr std::chrono::milliseconds kLeaseTime{20'000};
+
+class LeaseGateTest : public ::testing::Test {
+ protected:
+  LeaseGateTest() {
+    gate.welcomed({.order = 0, .lost = {}, .lease_time = kLeaseTime});
+    gate.confirmed(clock.now());
+  }
+  LeaseGate::Recalled recall(std::uint64_t order, LeaseKind keep = LeaseKind::none) {
+    return gate.recall({kFile, keep}, order);
+  }
+  WaitLimits limits() { return {clock, &interrupt, std::nullopt}; }
+
+  FakeClock clock;
+  LeaseGate gate{clock};
+  Interrupt interrupt;
+};
+
+// --- grants and recalls ----------------------------------------------------------------
+
+TEST_F(LeaseGateTest, HoldsWhatWasToldSinceTheLeaseIsThere) {
+  EXPECT_FALSE(gate.holds(kFile, 10));
+  gate.granted(kFile, LeaseKind::read, 10);
+  EXPECT_TRUE(gate.holds(kFile, 10));
+  EXPECT_TRUE(gate.holds(kFile, 11));
+  EXPECT_FALSE(gate.holds(kFile, 9)) << "told under an earlier one";
+  EXPECT_FALSE(gate.holds(kFile, 0)) << "told without any";
+  EXPECT_FALSE(gate.holds(kOther, 10));
+  gate.granted(kFile, LeaseKind::read, 12);
+  EXPECT_TRUE(gate.holds(kFile, 10)) << "it has been there without a break";
+  EXPECT_EQ(gate.since(kFile), 10U);
+}
+
+TEST_F(LeaseGateTest, IsToldNothingByAnswersWithoutALease) {
+  gate.granted(kFile, LeaseKind::none, 10);
+  gate.granted(kFile, LeaseKind::read, 0);
+  EXPECT_EQ(gate.size(), 0U);
+}
+
+TEST_F(LeaseGateTest, AGrantIsVoidThatWasRecalledBeforeItCame) {
+  EXPECT_EQ(recall(11), LeaseGate::Recalled::absent);
+  gate.granted(kFile, LeaseKind::read, 10);
+  EXPECT_FALSE(gate.holds(kFile, 10));
+  gate.granted(kFile, LeaseKind::read, 12);
+  EXPECT_TRUE(gate.holds(kFile, 12));
+  EXPECT_FALSE(gate.holds(kFile, 10));
+}
+
+TEST_F(LeaseGateTest, ARecallOfAnEarlierLeaseLeavesTheNextOneAlone) {
+  gate.granted(kFile, LeaseKind::read, 12);
+  EXPECT_EQ(recall(11), LeaseGate::Recalled::absent);
+  EXPECT_TRUE(gate.keeps(kFile, 12));
+}
+
+TEST_F(LeaseGateTest, AnOlderAnswerDoesNotTakeARightToWriteAway) {
+  gate.granted(kFile, LeaseKind::read, 10);
+  gate.granted(kFile, LeaseKind::write, 12);
+  gate.granted(kFile, LeaseKind::read, 11);
+  EXPECT_TRUE(gate.may_write(kFile));
+  gate.granted(kFile, LeaseKind::read, 13);
+  EXPECT_TRUE(gate.may_write(kFile)) << "only a recall takes it";
+}
+
+TEST_F(LeaseGateTest, ARecalledLeaseIsThereUntilItIsSettledButNotForTheKernel) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  EXPECT_EQ(recall(11), LeaseGate::Recalled::begun);
+  EXPECT_TRUE(gate.holds(kFile, 10)) << "the server waits for the answer";
+  EXPECT_FALSE(gate.keeps(kFile, 10));
+  EXPECT_FALSE(gate.may_write(kFile));
+  EXPECT_TRUE(gate.is_recalled(kFile, LeaseKind::read));
+  gate.granted(kFile, LeaseKind::write, 12);
+  EXPECT_FALSE(gate.may_write(kFile)) << "nothing new before the answer";
+
+  EXPECT_EQ(gate.settled(kFile, LeaseKind::none),
+            (ReturnedLease{kFile, LeaseKind::none, 11, 0}));
+  EXPECT_FALSE(gate.holds(kFile, 10));
+  EXPECT_FALSE(gate.is_recalled(kFile, LeaseKind::read));
+  gate.granted(kFile, LeaseKind::read, 10);
+  EXPECT_FALSE(gate.holds(kFile, 10)) << "recalls are remembered";
+}
+
+TEST_F(LeaseGateTest, AWriterThatMayGoOnReadingLosesNothingItKnows) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  EXPECT_EQ(recall(11, LeaseKind::read), LeaseGate::Recalled::begun);
+  EXPECT_EQ(gate.leaves(kFile), LeaseKind::read);
+  EXPECT_TRUE(gate.keeps(kFile, 10));
+  EXPECT_FALSE(gate.is_recalled(kFile, LeaseKind::read));
+  EXPECT_TRUE(gate.is_recalled(kFile, LeaseKind::write));
+  EXPECT_EQ(gate.settled(kFile, LeaseKind::read),
+            (ReturnedLease{kFile, LeaseKind::read, 11, 0}));
+  EXPECT_TRUE(gate.keeps(kFile, 10));
+  EXPECT_FALSE(gate.may_write(kFile));
+  EXPECT_FALSE(gate.is_recalled(kFile, LeaseKind::write));
+  gate.granted(kFile, LeaseKind::write, 12);
+  EXPECT_TRUE(gate.may_write(kFile)) << "asked for again";
+}
+
+TEST_F(LeaseGateTest, SettlesForTheLeastThatIsAskedFor) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  EXPECT_EQ(recall(11, LeaseKind::read), LeaseGate::Recalled::begun);
+  EXPECT_EQ(recall(13, LeaseKind::none), LeaseGate::Recalled::settling);
+  EXPECT_EQ(recall(12, LeaseKind::read), LeaseGate::Recalled::settling);
+  EXPECT_EQ(gate.settled(kFile, LeaseKind::read), std::nullopt) << "less is to be kept by now";
+  EXPECT_TRUE(gate.holds(kFile, 10));
+  EXPECT_EQ(gate.settled(kFile, LeaseKind::none),
+            (ReturnedLease{kFile, LeaseKind::none, 13, 0}));
+}
+
+TEST_F(LeaseGateTest, ALeaseForOneWriteIsGivenBackByTheOrderOfItsGrant) {
+  gate.granted(kFile, LeaseKind::write_once, 10);
+  EXPECT_TRUE(gate.may_write(kFile));
+  EXPECT_TRUE(gate.holds(kFile, 10));
+  EXPECT_FALSE(gate.keeps(kFile, 10)) << "it goes back at once";
+  EXPECT_EQ(gate.to_give_back(kFile), 10U);
+  gate.granted(kFile, LeaseKind::write_once, 11);
+  EXPECT_EQ(gate.to_give_back(kFile), 11U);
+  gate.granted(kFile, LeaseKind::write, 12);
+  EXPECT_EQ(gate.to_give_back(kFile), std::nullopt) << "it has become a lasting one";
+  EXPECT_EQ(gate.to_give_back(kOther), std::nullopt);
+}
+
+TEST_F(LeaseGateTest, GrantsOlderThanTheRecallsItRemembersAreVoid) {
+  constexpr std::uint64_t kApart = 32 * 1024;  // inodes that are kept in one place
+  EXPECT_EQ(recall(10), LeaseGate::Recalled::absent);
+  for (std::uint64_t i = 1; i <= LeaseGate::kRecallsKept; ++i)
+    gate.recall({InodeId{kFile.value() + i * kApart}, LeaseKind::none}, 10 + i);
+  gate.granted(kFile, LeaseKind::read, 9);
+  EXPECT_FALSE(gate.holds(kFile, 9));
+  const std::uint64_t later = 11 + LeaseGate::kRecallsKept;
+  gate.granted(kFile, LeaseKind::read, later);
+  EXPECT_TRUE(gate.holds(kFile, later));
+}
+
+TEST_F(LeaseGateTest, ForgetsTheLeaseOfAnInodeThatIsNoMore) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  gate.gone(kFile);
+  EXPECT_EQ(gate.size(), 0U);
+  gate.granted(kOther, LeaseKind::read, 11);
+  gate.recall({kOther, LeaseKind::none}, 12);
+  gate.gone(kOther);
+  EXPECT_EQ(gate.settled(kOther, LeaseKind::none)->order, 12U) << "whoever asked is answered";
+}
+
+// --- who waits -------------------------------------------------------------------------
+
+TEST_F(LeaseGateTest, TellsWhichRangesWait) {
+  EXPECT_TRUE(gate.waiting(kFile).empty());
+  {
+    const LeaseGate::Waiting one(gate, kFile, {0, 10});
+    const LeaseGate::Waiting same(gate, kFile, {0, 10});
+    {
+      const LeaseGate::Waiting another(gate, kFile, {4096, 1});
+      const LeaseGate::Waiting elsewhere(gate, kOther, {7, 7});
+      EXPECT_EQ(gate.waiting(kFile).size(), 3U);
+    }
+    ASSERT_EQ(gate.waiting(kFile).size(), 2U);
+    EXPECT_EQ(gate.waiting(kFile).front(), (FileRange{0, 10}));
+  }
+  EXPECT_TRUE(gate.waiting(kFile).empty());
+}
+
+TEST_F(LeaseGateTest, NobodyWaitsForARecallThatLeavesEnough) {
+  EXPECT_EQ(gate.wait_for_recall(kFile, LeaseKind::write, limits()), Wake::ready);
+  gate.granted(kFile, LeaseKind::write, 10);
+  EXPECT_EQ(gate.wait_for_recall(kFile, LeaseKind::write, limits()), Wake::ready);
+  recall(11, LeaseKind::read);
+  EXPECT_EQ(gate.wait_for_recall(kFile, LeaseKind::read, limits()), Wake::ready);
+  interrupt.interrupt();
+  EXPECT_EQ(gate.wait_for_recall(kFile, LeaseKind::write, limits()), Wake::interrupted);
+}
+
+// Each way in which a recall is over.
+TEST_F(LeaseGateTest, WakesWhoWaitsForARecallWhenItIsOver) {
+  const std::function<void()> ends[] = {
+      [&] { gate.settled(kFile, LeaseKind::none); },
+      [&] { gate.forget_all(); },
+      [&] { gate.welcomed({.order = 99, .lost = {kFile}, .lease_time = kLeaseTime}); },
+  };
+  std::uint64_t order = 100;
+  for (const auto& end : ends) {
+    gate.granted(kFile, LeaseKind::write, ++order);
+    ASSERT_EQ(recall(++order), LeaseGate::Recalled::begun);
+    Wake wake = Wake::expired;
+    std::thread waits(
+        [&] { wake = gate.wait_for_recall(kFile, LeaseKind::read, {clock, nullptr, {}}); });
+    end();
+    waits.join();
+    EXPECT_EQ(wake, Wake::ready);
+    gate.welcomed({.order = order, .lost = {}, .lease_time = kLeaseTime});
+  }
+}
+
+TEST_F(LeaseGateTest, AWaitForARecallEndsInTime) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  recall(11);
+  const WaitLimits until{clock, nullptr, clock.now() + 5s};
+  clock.advance(5s);
+  EXPECT_EQ(gate.wait_for_recall(kFile, LeaseKind::read, until), Wake::expired);
+}
+
+// --- the session -----------------------------------------------------------------------
+
+TEST_F(LeaseGateTest, TrustsNobodyAfterHalfTheLeaseTimeOfSilence) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  clock.advance(kLeaseTime / 2 - 1ns);
+  EXPECT_TRUE(gate.holds(kFile, 10));
+  clock.advance(1ns);
+  EXPECT_FALSE(gate.holds(kFile, 10));
+  EXPECT_FALSE(gate.keeps(kFile, 10));
+  EXPECT_FALSE(gate.may_write(kFile));
+  gate.confirmed(clock.now() - 1s);
+  EXPECT_TRUE(gate.holds(kFile, 10)) << "the server knew the session a second ago";
+  clock.advance(kLeaseTime / 2 - 1s);
+  EXPECT_FALSE(gate.holds(kFile, 10));
+}
+
+TEST_F(LeaseGateTest, AnOldQuestionDoesNotShortenTrust) {
+  gate.granted(kFile, LeaseKind::read, 10);
+  const auto until = gate.trusted_until();
+  gate.confirmed(clock.now() - 5s);
+  EXPECT_EQ(gate.trusted_until(), until);
+}
+
+TEST_F(LeaseGateTest, TrustsNobodyBeforeTheFirstConnection) {
+  LeaseGate fresh(clock);
+  EXPECT_EQ(fresh.trusted_until(), std::nullopt);
+  fresh.granted(kFile, LeaseKind::read, 10);
+  EXPECT_FALSE(fresh.holds(kFile, 10));
+  EXPECT_TRUE(fresh.lapse().empty()) << "nothing was told";
+}
+
+TEST_F(LeaseGateTest, SilenceGivesUpReadLeasesAndSaysSoOnce) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  gate.granted(kOther, LeaseKind::read, 11);
+  EXPECT_TRUE(gate.lapse().empty()) << "the server has just been heard";
+  clock.advance(kLeaseTime / 2);
+  const std::vector<InodeId> lapsed = gate.lapse();
+  EXPECT_EQ(std::set<InodeId>(lapsed.begin(), lapsed.end()), (std::set<InodeId>{kFile, kOther}));
+  EXPECT_TRUE(gate.lapse().empty()) << "it has been said";
+
+  gate.confirmed(clock.now());
+  EXPECT_TRUE(gate.may_write(kFile)) << "nobody can have got it: the session is still there";
+  EXPECT_FALSE(gate.holds(kOther, 11));
+  clock.advance(kLeaseTime / 2);
+  EXPECT_EQ(gate.lapse(), std::vector<InodeId>{kFile}) << "another silence";
+}
+
+TEST_F(LeaseGateTest, SilenceLeavesARecallToWhoeverSettlesIt) {
+  gate.granted(kFile, LeaseKind::read, 10);
+  recall(11);
+  clock.advance(kLeaseTime / 2);
+  EXPECT_EQ(gate.lapse(), std::vector<InodeId>{kFile});
+  EXPECT_EQ(gate.settled(kFile, LeaseKind::none)->order, 11U);
+}
+
+TEST_F(LeaseGateTest, ClaimsWhatItHas) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  gate.granted(kOther, LeaseKind::read, 11);
+  gate.granted(InodeId{7}, LeaseKind::write_once, 12);
+  LeaseClaims claims = gate.claims();
+  std::sort(claims.write.begin(), claims.write.end());
+  EXPECT_EQ(claims.read, std::vector<InodeId>{kOther});
+  EXPECT_EQ(claims.write, (std::vector<InodeId>{kFile, InodeId{7}}));
+}
+
+TEST_F(LeaseGateTest, ALeaseThatWasLostWhileAwayIsGone) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  gate.granted(kOther, LeaseKind::read, 11);
+  gate.claims();
+  gate.welcomed({.order = 20, .lost = {kFile}, .lease_time = kLeaseTime});
+  EXPECT_FALSE(gate.holds(kFile, 10));
+  EXPECT_TRUE(gate.holds(kOther, 11));
+  gate.granted(kFile, LeaseKind::read, 20);
+  EXPECT_FALSE(gate.holds(kFile, 20)) << "an answer from before";
+  gate.granted(kFile, LeaseKind::read, 21);
+  EXPECT_TRUE(gate.holds(kFile, 21));
+}
+
+TEST_F(LeaseGateTest, WhatIsGrantedAfterTheClaimsWereMadeDoesNotCount) {
+  gate.granted(kFile, LeaseKind::read, 10);
+  EXPECT_EQ(gate.claims().read, std::vector<InodeId>{kFile});
+  // Answers of the former connection, looked at late.
+  gate.granted(kFile, LeaseKind::write, 11);
+  gate.granted(kOther, LeaseKind::read, 12);
+  gate.welcomed({.order = 20, .lost = {}, .lease_time = kLeaseTime});
+  EXPECT_TRUE(gate.holds(kFile, 11)) << "the lease was there all the time";
+  EXPECT_FALSE(gate.may_write(kFile)) << "but only one to read was claimed";
+  EXPECT_FALSE(gate.holds(kOther, 12)) << "nothing was claimed";
+  gate.granted(kFile, LeaseKind::write, 13);
+  EXPECT_FALSE(gate.may_write(kFile));
+}
+
+TEST_F(LeaseGateTest, ANewSessionHasNothing) {
+  gate.granted(kFile, LeaseKind::write, 10);
+  recall(11);
+  EXPECT_EQ(gate.forget_all(), std::vector<InodeId>{kFile});
+  EXPECT_EQ(gate.settled(kFile, LeaseKind::none)->order, 0U) << "nobody waits for that answer";
+  gate.granted(kFile, LeaseKind::write, 12);
+  EXPECT_EQ(gate.size(), 0U) << "granted to the session that is over";
+  gate.welcomed({.order = 20, .lost = {}, .lease_time = kLeaseTime});
+  gate.granted(kFile, LeaseKind::read, 13);
+  EXPECT_EQ(gate.size(), 0U);
+  gate.granted(kFile, LeaseKind::read, 21);
+  EXPECT_TRUE(gate.holds(kFile, 21));
+}
+
+// --- at random -------------------------------------------------------------------------
+
+// A server as this session sees it. What it says is on its way for any time, and
+// arrives in any order.
+class Model {
+ public:
+  explicit Model(LeaseGate& gate, unsigned seed) : gate_(gate), random_(seed) {}
+
+  void step() {
+    switch (pick(9)) {
+      case 0:
+      case 1: return grant(any_inode());
+      case 2: return recall(any_inode());
+      case 3:
+      case 4:
+      case 5: return deliver();
+      case 6:
+      case 7: return settle(any_inode());
+      default:
+        if (pick(8) == 0) reconnect();
+    }
+  }
+  void check() const {
+    for (std::uint64_t i = 0; i < kInodes; ++i) {
+      const InodeId inode{i};
+      const Server& server = servers_[i];
+      for (const std::uint64_t order : server.told) {
+        if (!gate_.holds(inode, order)) continue;
+        EXPECT_NE(server.kind, LeaseKind::none) << "inode " << i << ", told by " << order;
+        EXPECT_LE(server.since, order) << "inode " << i;
+      }
+      if (gate_.may_write(inode)) {
+        EXPECT_EQ(server.kind, LeaseKind::write) << "inode " << i;
+      }
+    }
+  }
+  // How often anything could be used, and written: else this checks nothing.
+  bool uses_something() const {
+    for (std::uint64_t i = 0; i < kInodes; ++i)
+      if (gate_.since(InodeId{i}) > 0) return true;
+    return false;
+  }
+
+ private:
+  static constexpr std::uint64_t kInodes = 4;
+  struct Server {
+    LeaseKind kind = LeaseKind::none;
+    std::uint64_t since = 0;
+    std::uint64_t latest = 0;
+    std::uint64_t recall = 0;  // not answered; 0: none
+    LeaseKind keep = LeaseKind::none;
+    std::vector<std::uint64_t> told;
+  };
+  struct Message {
+    bool is_recall = false;
+    InodeId inode;
+    LeaseKind kind = LeaseKind::none;  // granted, or what may be kept
+    std::uint64_t order = 0;
+  };
+
+  std::uint64_t pick(std::uint64_t below) { return random_() % below; }
+  InodeId any_inode() { return InodeId{pick(kInodes)}; }
+
+  void grant(InodeId inode) {
+    Server& server = servers_[inode.value()];
+    if (server.recall != 0) return;
+    const LeaseKind wish = pick(2) == 0 ? LeaseKind::read : LeaseKind::write;
+    server.latest = ++order_;
+    if (server.kind == LeaseKind::none) server.since = order_;
+    server.kind = std::max(server.kind, wish);
+    server.told.push_back(order_);
+    on_their_way_.push_back({false, inode, server.kind, order_});
+  }
+  void recall(InodeId inode) {
+    Server& server = servers_[inode.value()];
+    const LeaseKind keep = pick(2) == 0 ? LeaseKind::none : LeaseKind::read;
+    if (server.kind <= keep || (server.recall != 0 && server.keep <= keep)) return;
+    server.recall = ++order_;
+    server.keep = keep;
+    on_their_way_.push_back({true, inode, keep, order_});
+  }
+  void deliver() {
+    if (on_their_way_.empty()) return;
+    const std::size_t at = pick(on_their_way_.size());
+    const Message message = on_their_way_[at];
+    on_their_way_.erase(on_their_way_.begin() + static_cast<std::ptrdiff_t>(at));
+    if (!message.is_recall) return gate_.granted(message.inode, message.kind, message.order);
+    const auto begun = gate_.recall({message.inode, message.kind}, message.order);
+    if (begun == LeaseGate::Recalled::absent)
+      take({message.inode, LeaseKind::none, message.order, 0});
+    if (begun == LeaseGate::Recalled::begun) settling_.insert(message.inode);
+  }
+  void settle(InodeId inode) {
+    if (!settling_.contains(inode)) return;
+    const auto answer = gate_.settled(inode, gate_.leaves(inode));
+    ASSERT_TRUE(answer);
+    settling_.erase(inode);
+    take(*answer);
+  }
+  void take(const ReturnedLease& answer) {
+    Server& server = servers_[answer.inode.value()];
+    if (server.latest <= answer.order) server.kind = std::min(server.kind, answer.keep);
+    if (server.recall <= answer.order) server.recall = 0;
+  }
+  // Recalls of the former connection have all been looked at; answers not.
+  void reconnect() {
+    while (std::any_of(on_their_way_.begin(), on_their_way_.end(),
+                       [](const Message& message) { return message.is_recall; }))
+      deliver();
+    const LeaseClaims claims = gate_.claims();
+    for (std::uint64_t late = pick(4); late > 0; --late) deliver();
+    for (const InodeId inode : settling_) servers_[inode.value()].recall = 0;
+    LeaseTerms terms{.order = order_, .lost = {}, .lease_time = kLeaseTime};
+    for (std::uint64_t i = 0; i < kInodes; ++i) {
+      const InodeId inode{i};
+      Server& server = servers_[i];
+      const bool reads = std::count(claims.read.begin(), claims.read.end(), inode) > 0;
+      const bool writes = std::count(claims.write.begin(), claims.write.end(), inode) > 0;
+      const LeaseKind claimed = writes ? LeaseKind::write : reads ? LeaseKind::read : LeaseKind::none;
+      EXPECT_LE(claimed, server.kind) << "the server has at least what the session believes";
+      server.kind = claimed;
+      server.recall = 0;
+      if (claimed != LeaseKind::none && pick(3) == 0) {
+        server.kind = LeaseKind::none;
+        terms.lost.push_back(inode);
+      }
+    }
+    gate_.welcomed(terms);
+    // What was being settled goes on, and is asked for again where it is still there.
+    for (const InodeId inode : settling_) {
+      Server& server = servers_[inode.value()];
+      if (server.kind == LeaseKind::none) continue;
+      server.recall = ++order_;
+      server.keep = LeaseKind::none;
+      on_their_way_.push_back({true, inode, LeaseKind::none, order_});
+    }
+  }
+
+  LeaseGate& gate_;
+  std::mt19937 random_;
+  std::uint64_t order_ = 0;
+  Server servers_[kInodes];
+  std::vector<Message> on_their_way_;
+  std::set<InodeId> settling_;
+};
+
+TEST_F(LeaseGateTest, NeverHoldsWhatTheServerHasTakenBack) {
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    LeaseGate fresh(clock);
+    fresh.welcomed({.order = 0, .lost = {}, .lease_time = kLeaseTime});
+    fresh.confirmed(clock.now());
+    Model model(fresh, seed);
+    std::size_t useful = 0;
+    for (int step = 0; step < 500; ++step) {
+      model.step();
+      model.check();
+      if (model.uses_something()) ++useful;
+      if (HasFailure()) return;
+    }
+    EXPECT_GT(useful, 50U);
+  }
+}
+
+}  // namespace
+}  // namespace dfs
