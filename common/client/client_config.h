@@ -29,7 +29,7 @@ struct ClientConfig {
   // for `attribute_timeout`, or `relaxed_timeout` if the inode is relaxed.
   bool leases = false;
   std::chrono::milliseconds relaxed_timeout{10'000};
-  // Names and entries of listings kept under leases: about 100 bytes each.
+  // Names and entries of listings kept under leases: about 100 and 200 bytes each.
   std::size_t names_max = 200'000;
   std::size_t listed_entries_max = 200'000;
   // Closing a file waits until the servers have what was written, also where

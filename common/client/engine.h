@@ -142,8 +142,9 @@ class Engine final : public FileSystem {
   std::optional<Opened> open_known(InodeId inode, const OpenOptions& options);
   bool may_be_open_untold(InodeId directory, const std::string& name) const;
   void tell_opens(InodeId inode);
-  // A name was changed here; `after` is the directory then.
-  void learn_name(InodeId directory, const std::string& name, InodeId inode,
+  // A name was changed here and leads there now, if that is known; `after` is the
+  // directory then.
+  void learn_name(InodeId directory, const std::string& name, std::optional<InodeId> inode,
                   const std::optional<Attributes>& after);
   void learn_renamed(const RenameArgs& args, const RemovedResult& result);
   std::optional<ReadDirResult> listed_before(InodeId inode, std::uint64_t cookie);

@@ -149,11 +149,15 @@ void Engine::tell_opens(InodeId inode) {
 
 // --- names and listings ----------------------------------------------------------------------
 
-void Engine::learn_name(InodeId directory, const std::string& name, InodeId inode,
+void Engine::learn_name(InodeId directory, const std::string& name, std::optional<InodeId> inode,
                         const std::optional<Attributes>& after) {
   if (!config_.leases) return;
   const std::uint64_t order = after ? after->lease_order : 0;
-  names_.learn(directory, name, inode, order);
+  if (inode) {
+    names_.learn(directory, name, *inode, order);
+  } else {
+    names_.forget(directory, name, order);
+  }
   listings_.changed(directory, order);
 }
 

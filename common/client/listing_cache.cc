@@ -18,6 +18,11 @@ ListingCache::Directory& ListingCache::Table::use(InodeId inode) {
   return directory;
 }
 
+std::uint64_t ListingCache::Table::changed_at(InodeId inode) const {
+  const auto found = directories.find(inode);
+  return found == directories.end() ? changed : found->second.changed;
+}
+
 void ListingCache::Table::drop_pages(Directory& directory) {
   for (const auto& [cookie, page] : directory.pages) entries -= weight(*page);
   directory.pages.clear();
@@ -35,15 +40,18 @@ void ListingCache::learn(InodeId inode, std::uint64_t cookie, const ReadDirResul
   if (page.lease_order == 0 || weight(page) > entries_max_ / 4) return;
   auto kept = std::make_shared<ReadDirResult>(page);
   table_.with([&](Table& table) {
+    if (page.lease_order <= table.changed_at(inode)) return;
+    // At least one goes for each that comes: directories without pages are bounded too.
+    const auto is_full = [&] {
+      return table.entries + table.directories.size() + weight(page) >= entries_max_;
+    };
     Directory& directory = table.use(inode);
-    if (page.lease_order <= directory.changed) return;
+    while (is_full() && table.by_use.size() > 1) table.forget_oldest();
+    if (is_full()) table.drop_pages(directory);
     PagePtr& place = directory.pages[cookie];
     if (place != nullptr) table.entries -= weight(*place);
     place = std::move(kept);
     table.entries += weight(page);
-    // At least one goes for each that comes: directories without pages are bounded too.
-    while (table.entries + table.directories.size() > entries_max_ && table.by_use.size() > 1)
-      table.forget_oldest();
   });
 }
 

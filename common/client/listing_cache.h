@@ -5,7 +5,7 @@
 // was made here is refused: changed() says what the change's order was.
 //
 // Bound: `entries_max` entries in all; the directory that was used least recently
-// goes first. Threads: any.
+// goes first, and one that is larger than that begins anew. Threads: any.
 #pragma once
 
 #include <cstddef>
@@ -50,6 +50,7 @@ class ListingCache {
     std::uint64_t changed = 0;  // of directories that were forgotten
 
     Directory& use(InodeId inode);
+    std::uint64_t changed_at(InodeId inode) const;
     void drop_pages(Directory& directory);
     void forget_oldest();
   };

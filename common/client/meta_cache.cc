@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "common/client/next_to_forget.h"
+
 namespace dfs {
 
 void MetaCache::learn(const Attributes& attributes, SteadyTime now) {
   shards_[attributes.inode.value() % kShards].with([&](Shard& shard) {
-    const auto it = shard.find(attributes.inode);
-    if (it != shard.end()) {
+    const auto it = shard.inodes.find(attributes.inode);
+    if (it != shard.inodes.end()) {
       Known& known = it->second;
       if (attributes.change < known.attributes.change) return;
       const std::uint64_t former_order =
@@ -16,21 +18,20 @@ void MetaCache::learn(const Attributes& attributes, SteadyTime now) {
       known.attributes.lease_order = std::max(attributes.lease_order, former_order);
       return;
     }
-    // Which one goes hardly matters: it can be asked for again.
-    if (shard.size() >= per_shard_max_) shard.erase(shard.begin());
-    shard.emplace(attributes.inode, Known{attributes, now});
+    if (shard.inodes.size() >= per_shard_max_) forget_next(shard.inodes, shard.hand);
+    shard.inodes.emplace(attributes.inode, Known{attributes, now});
   });
 }
 
 void MetaCache::forget(InodeId inode) {
-  shards_[inode.value() % kShards].with([&](Shard& shard) { shard.erase(inode); });
+  shards_[inode.value() % kShards].with([&](Shard& shard) { shard.inodes.erase(inode); });
 }
 
 std::optional<Attributes> MetaCache::find(InodeId inode) const {
   const auto known =
       shards_[inode.value() % kShards].with([&](const Shard& shard) -> std::optional<Known> {
-        const auto it = shard.find(inode);
-        if (it == shard.end()) return std::nullopt;
+        const auto it = shard.inodes.find(inode);
+        if (it == shard.inodes.end()) return std::nullopt;
         return it->second;
       });
   if (!known || !freshness_.usable(known->attributes, known->at)) return std::nullopt;
@@ -39,16 +40,16 @@ std::optional<Attributes> MetaCache::find(InodeId inode) const {
 
 std::optional<Attributes> MetaCache::last_told(InodeId inode) const {
   return shards_[inode.value() % kShards].with([&](const Shard& shard) -> std::optional<Attributes> {
-    const auto it = shard.find(inode);
-    if (it == shard.end()) return std::nullopt;
+    const auto it = shard.inodes.find(inode);
+    if (it == shard.inodes.end()) return std::nullopt;
     return it->second.attributes;
   });
 }
 
 void MetaCache::moved(const AccessTime& time) {
   shards_[time.inode.value() % kShards].with([&](Shard& shard) {
-    const auto it = shard.find(time.inode);
-    if (it == shard.end() || it->second.attributes.atime != time.seen) return;
+    const auto it = shard.inodes.find(time.inode);
+    if (it == shard.inodes.end() || it->second.attributes.atime != time.seen) return;
     it->second.attributes.atime = time.accessed;
   });
 }

@@ -1,6 +1,6 @@
 // Attributes of inodes that are not in use, as the server last told them.
 //
-// It may forget anything at any time. Inodes in use keep theirs in the inode
+// It may forget anything at any time, and does so around the table when that is full. Inodes in use keep theirs in the inode
 // table.
 //
 // Bound: `inodes_max` entries.
@@ -40,7 +40,10 @@ class MetaCache {
     Attributes attributes;
     SteadyTime at;
   };
-  using Shard = std::unordered_map<InodeId, Known>;
+  struct Shard {
+    std::unordered_map<InodeId, Known> inodes;
+    std::size_t hand = 0;  // the bucket where something was forgotten last
+  };
 
   const std::size_t per_shard_max_;
   const Freshness& freshness_;

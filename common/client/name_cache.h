@@ -1,8 +1,9 @@
 // What names lead to, as far as a lease on their directory says: also that there
 // is none.
 //
-// It may forget anything at any time. Of two answers about a name the one with
-// the higher order counts, whichever comes first.
+// It may forget anything at any time, and does so around the table when that is
+// full. Of two answers about a name the one with the higher order counts,
+// whichever comes first.
 //
 // Bound: `names_max` entries. Threads: any.
 #pragma once
@@ -27,17 +28,17 @@ class NameCache {
   NameCache(const LeaseGate& gate, std::size_t names_max)
       : gate_(gate), per_shard_max_(names_max / kShards + 1) {}
 
-  // The server said so with `order`, the order of a lease on the directory. With
-  // order 0 nothing is known of the name any more.
-  void learn(InodeId directory, std::string_view name, InodeId inode, std::uint64_t order);
-  void learn_absent(InodeId directory, std::string_view name, std::uint64_t order) {
-    learn(directory, name, InodeId{}, order);
-  }
-
   struct Known {
     InodeId inode;  // 0: there is no such name
     bool absent() const { return inode == InodeId{}; }
   };
+  // The server said so with `order`, the order of a lease on the directory. With
+  // order 0 nothing is known of the name any more.
+  void learn(InodeId directory, std::string_view name, InodeId inode, std::uint64_t order);
+  // It was changed with `order`, who knows into what: what was said before does
+  // not count.
+  void forget(InodeId directory, std::string_view name, std::uint64_t order);
+
   // Empty if it is not known, or not true for sure any more.
   std::optional<Known> find(InodeId directory, std::string_view name) const;
   // The same where the kernel would keep it.
@@ -70,11 +71,15 @@ class NameCache {
     }
   };
   struct Entry {
-    InodeId inode;
+    std::optional<InodeId> inode;  // empty: only that what is older does not count
     std::uint64_t order = 0;
   };
-  using Shard = std::unordered_map<Key, Entry, Hash, Equal>;
+  struct Shard {
+    std::unordered_map<Key, Entry, Hash, Equal> names;
+    std::size_t hand = 0;  // the bucket where something was forgotten last
+  };
 
+  void take(InodeId directory, std::string_view name, const Entry& entry);
   std::optional<Entry> look_up(InodeId directory, std::string_view name) const;
   Guarded<Shard>& shard_of(const View& key) const { return shards_[Hash()(key) % kShards]; }
 

@@ -114,10 +114,10 @@ void Engine::learn_renamed(const RenameArgs& args, const RemovedResult& result) 
   const bool is_clear = !args.exchange && result.moved && result.moved->nlink == 1;
   const bool moved = is_clear || (result.moved && result.moved->type == FileType::directory &&
                                   !args.exchange);
-  learn_name(args.parent, args.name, InodeId{},
-             moved ? std::optional(result.parent) : std::nullopt);
-  learn_name(args.new_parent, args.new_name, moved ? result.moved->inode : InodeId{},
-             moved ? std::optional(to) : std::nullopt);
+  const auto if_moved = [&](InodeId inode) { return moved ? std::optional(inode) : std::nullopt; };
+  learn_name(args.parent, args.name, if_moved(InodeId{}), result.parent);
+  learn_name(args.new_parent, args.new_name, if_moved(result.moved ? result.moved->inode : InodeId{}),
+             to);
 }
 
 Result<ReadDirResult> Engine::read_directory(InodeId inode, std::uint64_t cookie,

@@ -100,7 +100,7 @@ Result<Created> Engine::create_opened(CreateArgs args, const OpenOptions& option
   const bool unnamed = args.unnamed;
   const OpenResult answer = TRY(change<OpenResult>(std::move(args), context));
   learn(answer.parent);
-  if (!unnamed) learn_name(directory, name, answer.attributes.inode, answer.parent);
+  if (answer.created && !unnamed) learn_name(directory, name, answer.attributes.inode, answer.parent);
   gate_.granted(answer.attributes);
 
   const InodeStatePtr state = inodes_.find_or_make(answer.attributes.inode);
