@@ -27,6 +27,7 @@ struct FakeInode {
   std::map<std::string, std::string> xattrs;
   InodeId parent;
   std::size_t opens = 0;
+  bool may_be_open = false;  // without having been told
 
   // Those that end behind `from`.
   std::vector<Extent> list(std::uint64_t from) const {
@@ -90,8 +91,10 @@ class FakeInodes {
     inode.attributes.xattrs = static_cast<std::uint32_t>(inode.xattrs.size());
   }
 
-  // It has lost a name; what it looks like after that.
-  Attributes unlinked(FakeInode& inode) {
+  // It has lost a name; what it looks like after that. With `keep` its contents
+  // stay, whatever is known of who has it open.
+  Attributes unlinked(FakeInode& inode, bool keep) {
+    inode.may_be_open = keep;
     inode.attributes.nlink -= inode.attributes.type == FileType::directory ? 2 : 1;
     touch(inode);
     const Attributes after = inode.attributes;
@@ -100,7 +103,7 @@ class FakeInodes {
   }
   void forget_if_unused(InodeId inode) {
     const FakeInode& it = inodes_.at(inode);
-    if (it.attributes.nlink == 0 && it.opens == 0) forget(inode);
+    if (it.attributes.nlink == 0 && it.opens == 0 && !it.may_be_open) forget(inode);
   }
   void forget(InodeId inode) {
     cut(inodes_.at(inode), 0, UINT64_MAX);

@@ -2,11 +2,13 @@
 //
 // On request the server is away (calls wait until it is back), refuses so many
 // calls of one kind, or does what it was asked and keeps the answers back: the
-// caller waits, or is interrupted and gets its answer later.
+// caller waits, or is interrupted and gets its answer later. With lease hooks the
+// session wants leases; it confirms them when told to.
 //
 // Threads: any.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -16,6 +18,7 @@
 #include <vector>
 
 #include "common/client/wait.h"
+#include "common/rpc/lease_hooks.h"
 #include "common/rpc/meta_client.h"
 #include "tests/support/fake_meta_server.h"
 
@@ -58,7 +61,7 @@ class FakeMetaClient final : public MetaClient {
     }
     const std::vector<InodeId> committed = inodes_in(args);
     begin_commit(committed);
-    Result<MetaResult> answer = *server_.run(session_, args, nullptr);
+    Result<MetaResult> answer = *server_.run(session(), args, nullptr);
     std::unique_lock lock(mutex_);
     if (!holding_) {
       end_commit_locked(committed);
@@ -87,7 +90,7 @@ class FakeMetaClient final : public MetaClient {
         return {};
       }
     }
-    auto answer = server_.run(session_, args, done);
+    auto answer = server_.run(session(), args, done);
     if (answer) done(std::move(*answer));
     return {};
   }
@@ -100,11 +103,45 @@ class FakeMetaClient final : public MetaClient {
         return;
       }
     }
-    static_cast<void>(server_.run(session_, args, [](const Result<MetaResult>&) {}));
+    static_cast<void>(server_.run(session(), args, [](const Result<MetaResult>&) {}));
   }
   GroupTablePtr group_table() const override { return server_.group_table(); }
   std::uint32_t default_chunk_size() const override { return server_.chunk_size(); }
-  SessionId session() const override { return session_; }
+  SessionId session() const override { return session_.load(); }
+
+  // --- leases ---
+  // As when the session begins with wants_leases. The hooks are called from any thread.
+  void set_lease_hooks(LeaseHooks hooks) {
+    hooks_ = std::move(hooks);
+    hooks_.welcomed(server_.welcome(session(), hooks_.recalled));
+    confirm();
+  }
+  // The server has answered something that was asked now.
+  void confirm() { hooks_.confirmed(clock_.now()); }
+  // Whoever gave the hooks goes: none is called any more.
+  void end_leases() { server_.end_leases(session()); }
+  // The connection breaks and is made again; `meanwhile` runs in between.
+  void reconnect(const std::function<void()>& meanwhile = [] {}) {
+    const LeaseClaims claims = hooks_.claims();
+    meanwhile();
+    hooks_.welcomed(server_.welcome_back(session(), claims));
+    confirm();
+  }
+  // The session was ended; `meanwhile` runs before another one takes its place.
+  void replace_session(const std::function<void()>& meanwhile,
+                       const std::function<void()>& on_new_session) {
+    LeaseTerms terms;
+    const LeaseClaims claims = hooks_.claims();
+    server_.end_session(session());
+    meanwhile();
+    session_ = server_.begin_session();
+    terms = server_.welcome(session(), hooks_.recalled);
+    for (const auto& all : {claims.read, claims.write})
+      terms.lost.insert(terms.lost.end(), all.begin(), all.end());
+    on_new_session();
+    hooks_.welcomed(terms);
+    confirm();
+  }
 
   // --- for tests ---
   void set_away(bool away) {
@@ -116,7 +153,7 @@ class FakeMetaClient final : public MetaClient {
       changed_.notify_all();
     }
     for (auto& [args, done] : to_send) {
-      auto answer = server_.run(session_, args, done);
+      auto answer = server_.run(session(), args, done);
       if (answer) done(std::move(*answer));
     }
   }
@@ -145,6 +182,13 @@ class FakeMetaClient final : public MetaClient {
     const std::lock_guard lock(mutex_);
     const auto it = calls_.find(MetaArgs(Args{}).index());
     return it == calls_.end() ? 0 : it->second;
+  }
+  // Of whatever kind, those that nobody waits for included.
+  std::size_t calls() const {
+    const std::lock_guard lock(mutex_);
+    std::size_t total = 0;
+    for (const auto& [kind, count] : calls_) total += count;
+    return total;
   }
   // A commit of an inode was sent while another one of it was unanswered.
   bool commits_overlapped() const {
@@ -177,7 +221,8 @@ class FakeMetaClient final : public MetaClient {
 
   FakeMetaServer& server_;
   const Clock& clock_;
-  const SessionId session_;
+  std::atomic<SessionId> session_;
+  LeaseHooks hooks_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool away_ = false;

@@ -10,8 +10,9 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -21,8 +22,11 @@
 #include "common/base/clock.h"
 #include "common/rpc/consistency.h"
 #include "common/rpc/meta_api.h"
-#include "server/meta/sessions/lock_table.h"
+#include "tests/support/fake_contents.h"
 #include "tests/support/fake_inodes.h"
+#include "tests/support/fake_lease_rules.h"
+#include "tests/support/fake_leases.h"
+#include "tests/support/fake_locks.h"
 #include "tests/support/fake_storage_pool.h"
 
 namespace dfs {
@@ -32,11 +36,11 @@ class FakeMetaServer {
   // Groups are numbered from 1 in the order of `groups`.
   FakeMetaServer(FakeStoragePool& storage, const std::vector<std::vector<std::uint32_t>>& groups,
                  const Clock& clock, EventLog* log = nullptr, std::uint32_t chunk_size = 256 * KiB)
-      : storage_(storage),
-        clock_(clock),
+      : clock_(clock),
         log_(log),
         chunk_size_(chunk_size),
-        inodes_(storage, clock, chunk_size) {
+        inodes_(storage, clock, chunk_size),
+        contents_(storage, inodes_, log) {
     auto table = std::make_shared<GroupTable>();
     table->version = 1;
     for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -55,35 +59,59 @@ class FakeMetaServer {
     table_ = table;
   }
 
-  using Done = std::function<void(Result<MetaResult>)>;
+  using Done = FakeLocks::Done;
 
   SessionId begin_session() {
     const std::lock_guard lock(mutex_);
     return SessionId{++last_session_};
   }
   // `later` takes the answer to a request that has to wait for a lock: in that
-  // case, and only then, the result is empty.
+  // case, and only then, the result is empty. For leases of others it waits here.
   std::optional<Result<MetaResult>> run(SessionId session, const MetaArgs& args, Done later) {
     std::unique_lock lock(mutex_);
+    const FakeLeases::Turn turn = await_leases(lock, session, args);
     session_ = session;
     Result<MetaResult> result =
         std::visit([this](const auto& typed) -> Result<MetaResult> { return act(typed); }, args);
     inodes_.collect_garbage();
+    if (result) grant_leases(leases_, inodes_, {session, args, turn}, *result);
     const auto* set = std::get_if<SetLockArgs>(&args);
     const bool waits = set != nullptr && set->wait && !result && result.error().code == Errc::busy;
-    if (waits) lock_waits_[{session, set->ticket}] = std::move(later);
+    if (waits) locks_.wait(session, set->ticket, std::move(later));
     answer_waits(std::move(lock));
     if (waits) return std::nullopt;
     return result;
   }
   Result<MetaResult> run(const MetaArgs& args) { return *run(SessionId{1}, args, nullptr); }
-  // As when a process with locks goes with its whole machine.
+  // As when a process with locks and leases goes with its whole machine.
   void end_session(SessionId session) {
     std::unique_lock lock(mutex_);
-    while (!locks_.release_some(session)) {
-    }
+    locks_.release(session);
+    leases_.leave(session);
+    returned_.notify_all();
     answer_waits(std::move(lock));
   }
+
+  // --- leases ---
+  // The session wants leases, and is told from now on what others need of them.
+  LeaseTerms welcome(SessionId session, FakeLeases::Recalled recalled) {
+    const std::lock_guard lock(mutex_);
+    leases_.join(session, std::move(recalled));
+    return {leases_.order(), {}, kLeaseTime};
+  }
+  void end_leases(SessionId session) {
+    const std::lock_guard lock(mutex_);
+    leases_.leave(session);
+    returned_.notify_all();
+  }
+  // Its connection had broken.
+  LeaseTerms welcome_back(SessionId session, const LeaseClaims& claims) {
+    const std::lock_guard lock(mutex_);
+    std::vector<InodeId> lost = leases_.came(session, claims);
+    returned_.notify_all();
+    return {leases_.order(), std::move(lost), kLeaseTime};
+  }
+  static constexpr std::chrono::milliseconds kLeaseTime{20'000};
 
   GroupTablePtr group_table() const {
     const std::lock_guard lock(mutex_);
@@ -110,7 +138,7 @@ class FakeMetaServer {
   // --- for tests ---
   std::vector<std::string> violations() const {
     const std::lock_guard lock(mutex_);
-    return violations_;
+    return contents_.violations;
   }
   Attributes attributes(InodeId inode) const {
     const std::lock_guard lock(mutex_);
@@ -122,16 +150,16 @@ class FakeMetaServer {
   }
   std::vector<ChunkPlacement> placements() const {
     const std::lock_guard lock(mutex_);
-    return placements_;
+    return contents_.placements;
   }
   std::vector<ReportArgs> reports() const {
     const std::lock_guard lock(mutex_);
     return reports_;
   }
-  std::size_t commits() const { return counted(commits_); }
-  std::size_t files_committed() const { return counted(files_committed_); }
+  std::size_t commits() const { return counted(contents_.commits); }
+  std::size_t files_committed() const { return counted(contents_.files_committed); }
   std::size_t syncs() const { return counted(syncs_); }
-  std::size_t allocations() const { return counted(allocations_); }
+  std::size_t allocations() const { return counted(contents_.allocations); }
   std::size_t opens(InodeId inode) const {
     const std::lock_guard lock(mutex_);
     return inodes_.at(inode).opens;
@@ -143,16 +171,32 @@ class FakeMetaServer {
   // So many answers to get_extents list few extents at a time.
   void set_extents_per_page(std::uint32_t count) {
     const std::lock_guard lock(mutex_);
-    extents_per_page_ = count;
+    contents_.extents_per_page = count;
   }
   // A clone takes no more at once.
   void set_clone_bytes_max(std::uint64_t bytes) {
     const std::lock_guard lock(mutex_);
-    clone_bytes_max_ = bytes;
+    contents_.clone_bytes_max = bytes;
   }
   void set_full(bool full) {
     const std::lock_guard lock(mutex_);
-    full_ = full;
+    contents_.full = full;
+  }
+  LeaseKind lease(SessionId session, InodeId inode) const {
+    const std::lock_guard lock(mutex_);
+    return leases_.kind(session, inode);
+  }
+  std::size_t recalls() const { return counted(leases_.recalls_sent); }
+  // Leases to write the file are for one write only.
+  void set_contended(InodeId inode) {
+    const std::lock_guard lock(mutex_);
+    leases_.contended.insert(inode);
+  }
+  void set_consistency(InodeId inode, Consistency consistency) {
+    const std::lock_guard lock(mutex_);
+    FakeInode& changed = inodes_.at(inode);
+    changed.attributes.consistency = consistency;
+    inodes_.touch(changed);
   }
   // As when an administrator removes a file that is open.
   void destroy(InodeId inode) {
@@ -162,6 +206,9 @@ class FakeMetaServer {
   }
 
  private:
+  // Clients answer within milliseconds; one that does not is reported, and not waited for.
+  static constexpr std::chrono::seconds kPatience{5};
+
   template <typename T>
   T counted(const T& counter) const {
     const std::lock_guard lock(mutex_);
@@ -170,28 +217,35 @@ class FakeMetaServer {
 
   // --- names ---
   Result<MetaResult> act(const LookupArgs& args) {
-    const FakeInode* inode = TRY(inodes_.find_named(args.parent, args.name));
-    return EntryResult{inode->attributes, std::nullopt};
+    const Result<FakeInode*> inode = inodes_.find_named(args.parent, args.name);
+    EntryResult result;
+    if (inode) {
+      result.attributes = (*inode)->attributes;
+      return result;
+    }
+    if (!args.may_be_absent || inode.error().code != Errc::not_found) return fail(inode.error());
+    result.absent = true;
+    return result;
   }
   Result<MetaResult> act(const CreateArgs& args) {
     FakeInode* parent = TRY(inodes_.find(args.parent));
     if (args.unnamed) {
       FakeInode& inode = inodes_.add(args.parent, args.type, args.mode & ~args.umask, 0);
       inode.attributes.nlink = 0;
-      OpenResult result = open_inode(inode, false);
+      OpenResult result = contents_.open(inode, false);
       result.created = true;
       return result;
     }
     const auto there = parent->names.find(args.name);
     if (there != parent->names.end()) {
       if (args.exclusive) return fail(Errc::exists, args.name);
-      return open_inode(inodes_.at(there->second), args.truncate);
+      return contents_.open(inodes_.at(there->second), args.truncate);
     }
     FakeInode& inode = inodes_.add(args.parent, args.type, args.mode & ~args.umask, args.rdev);
     parent->names[args.name] = inode.attributes.inode;
     inodes_.touch(*parent);
     if (!args.open) return EntryResult{inode.attributes, parent->attributes};
-    OpenResult result = open_inode(inode, false);
+    OpenResult result = contents_.open(inode, false);
     result.parent = parent->attributes;
     result.created = true;
     return result;
@@ -231,7 +285,7 @@ class FakeMetaServer {
     parent.names.erase(args.name);
     inodes_.touch(parent);
     RemovedResult result;
-    result.removed = inodes_.unlinked(*inode);
+    result.removed = inodes_.unlinked(*inode, args.keep);
     result.parent = parent.attributes;
     return result;
   }
@@ -244,7 +298,7 @@ class FakeMetaServer {
     if (there != new_parent->names.end()) {
       if (args.no_replace) return fail(Errc::exists);
       if (there->second != moved->attributes.inode) {
-        result.removed = inodes_.unlinked(inodes_.at(there->second));
+        result.removed = inodes_.unlinked(inodes_.at(there->second), args.keep);
       }
     }
     const InodeId id = moved->attributes.inode;
@@ -334,45 +388,30 @@ class FakeMetaServer {
 
   // --- locks ---
   Result<MetaResult> act(const SetLockArgs& args) {
-    const Result<bool> done = locks_.set(session_, args);
-    if (!done) return fail(done.error());
-    if (!*done) return fail(Errc::busy, "it waits");
+    TRY(locks_.set(session_, args));
     if (log_ != nullptr) log_->add(args.lock.kind == LockKind::unlocked ? "unlock" : "lock");
     if (args.lock.kind == LockKind::unlocked) return EmptyResult{};
     return act(GetAttrArgs{args.inode});
   }
   Result<MetaResult> act(const GetLockArgs& args) { return locks_.in_the_way(session_, args); }
   Result<MetaResult> act(const CancelLockArgs& args) {
-    if (locks_.cancel(session_, args.ticket)) {
-      over_.emplace_back(std::move(lock_waits_.extract({session_, args.ticket}).mapped()),
-                         fail(Errc::again, "given up"));
-    }
+    locks_.cancel(session_, args.ticket);
     return EmptyResult{};
   }
   void answer_waits(std::unique_lock<std::mutex> lock) {
-    for (const LockTable::Settled& settled : locks_.take_settled()) {
-      auto wait = lock_waits_.extract({settled.session, settled.ticket});
-      if (!wait.empty()) over_.emplace_back(std::move(wait.mapped()), act(GetAttrArgs{settled.inode}));
+    std::vector<std::pair<Done, Result<MetaResult>>> over;
+    for (FakeLocks::Over& wait : locks_.take_over()) {
+      over.emplace_back(std::move(wait.done), wait.set ? act(GetAttrArgs{*wait.set})
+                                                       : Result<MetaResult>(fail(wait.set.error())));
     }
-    const auto over = std::exchange(over_, {});
     lock.unlock();
     for (const auto& [done, result] : over) done(result);
   }
 
   // --- contents ---
-  OpenResult open_inode(FakeInode& inode, bool truncate) {
-    if (truncate) inodes_.resize(inode, 0);
-    ++inode.opens;
-    OpenResult result;
-    result.attributes = inode.attributes;
-    result.extents = inode.list(0);
-    result.extents_complete = result.extents.size() <= extents_per_page_;
-    if (!result.extents_complete) result.extents.resize(extents_per_page_);
-    return result;
-  }
   Result<MetaResult> act(const OpenArgs& args) {
     FakeInode* inode = TRY(inodes_.find(args.inode));
-    return open_inode(*inode, args.truncate);
+    return contents_.open(*inode, args.truncate);
   }
   Result<MetaResult> act(const ReleaseArgs& args) {
     FakeInode* inode = TRY(inodes_.find(args.inode));
@@ -380,107 +419,10 @@ class FakeMetaServer {
     inodes_.forget_if_unused(args.inode);
     return EmptyResult{};
   }
-  Result<MetaResult> act(const GetExtentsArgs& args) {
-    const FakeInode* inode = TRY(inodes_.find(args.inode));
-    ExtentsResult result;
-    result.extents = inode->list(args.offset);
-    const std::size_t page = std::min(args.extents_max, extents_per_page_);
-    result.complete = result.extents.size() <= page;
-    if (!result.complete) result.extents.resize(page);
-    result.data_change = inode->attributes.data_change;
-    return result;
-  }
-  Result<MetaResult> act(const CommitArgs& args) {
-    if (full_) return fail(Errc::no_space, "no room for metadata");
-    ++commits_;
-    CommitResult result;
-    for (const ChunkPlacement& placement : args.placements) placements_.push_back(placement);
-    for (const CommitFile& file : args.files) {
-      const auto found = inodes_.find(file.inode);
-      if (!found) continue;
-      commit_file(**found, file, args);
-      result.attributes.push_back((*found)->attributes);
-      ++files_committed_;
-    }
-    if (log_ != nullptr) log_->add(args.sync ? "commit-sync" : "commit");
-    return result;
-  }
-  void commit_file(FakeInode& inode, const CommitFile& file, const CommitArgs& args) {
-    for (const FileRange& hole : file.holes) inodes_.cut(inode, hole.offset, hole.length);
-    for (const Extent& extent : file.extents) {
-      check_chunk(extent, args);
-      inodes_.lay(inode, extent);
-    }
-    inode.attributes.size = std::max(inode.attributes.size, file.size_at_least);
-    inodes_.touch_contents(inode);
-    if (file.mtime) inode.attributes.mtime = inode.attributes.ctime = *file.mtime;
-    if (file.clear_set_id) inode.attributes.mode &= 01777;
-  }
-  Result<MetaResult> act(const CloneArgs& args) {
-    const FakeInode* source = TRY(inodes_.find(args.source));
-    FakeInode* target = TRY(inodes_.find(args.inode));
-    const std::uint64_t size = source->attributes.size;
-    const std::uint64_t most = std::min(args.length, clone_bytes_max_);
-    const std::uint64_t length = std::min(most, size - std::min(size, args.source_offset));
-    std::vector<FakeInode::Extents::Range> taken;
-    source->extents.visit(
-        args.source_offset, length,
-        [&](const FakeInode::Extents::Range& range) { taken.push_back(range); });
-    inodes_.cut(*target, args.offset, length);
-    for (const FakeInode::Extents::Range& range : taken) {
-      inodes_.lay(*target, {range.offset + args.offset - args.source_offset,
-                            static_cast<std::uint32_t>(range.length), range.source,
-                            static_cast<std::uint32_t>(range.source_offset)});
-    }
-    target->attributes.size = std::max(target->attributes.size, args.offset + length);
-    inodes_.touch_contents(*target);
-    target->attributes.mtime = target->attributes.ctime = args.mtime;
-    if (args.clear_set_id) target->attributes.mode &= 01777;
-    return CloneResult{target->attributes, length};
-  }
-  void check_chunk(const Extent& extent, const CommitArgs& args) {
-    const auto group = table_->groups.find(extent.chunk.group());
-    if (group == table_->groups.end()) {
-      violations_.push_back("a commit names a chunk of no group");
-      return;
-    }
-    std::vector<ServerId> missing;
-    for (const ChunkPlacement& placement : args.placements) {
-      if (placement.chunk == extent.chunk) missing = placement.missing_on;
-    }
-    for (const GroupMember& member : group->second.members) {
-      if (std::find(missing.begin(), missing.end(), member.server) != missing.end()) continue;
-      if (member.state == MemberState::leaving) continue;
-      const std::string where = to_string(extent.chunk) + " on server " + std::to_string(member.server.value());
-      if (!storage_.has(member.server, extent.chunk)) violations_.push_back("commit without " + where);
-      else if (args.sync && !storage_.synced(member.server, extent.chunk)) {
-        violations_.push_back("synced commit without stable " + where);
-      }
-    }
-  }
-  Result<MetaResult> act(const AllocateArgs& args) {
-    if (full_) return fail(Errc::no_space, "no room");
-    TRY(inodes_.find(args.inode));
-    ++allocations_;
-    // Groups without the servers to avoid; if there are none, any.
-    std::vector<GroupId> good;
-    for (const auto& [id, group] : table_->groups) {
-      const bool bad = std::any_of(group.members.begin(), group.members.end(), [&](const GroupMember& m) {
-        return std::find(args.avoid.begin(), args.avoid.end(), m.server) != args.avoid.end();
-      });
-      if (!bad) good.push_back(id);
-    }
-    if (good.empty()) {
-      for (const auto& [id, group] : table_->groups) good.push_back(id);
-    }
-    AllocateResult result;
-    const std::uint32_t each = std::max<std::uint32_t>(1, args.count / static_cast<std::uint32_t>(good.size()));
-    for (const GroupId id : good) {
-      result.ranges.push_back({ChunkId{id, last_serial_ + 1}, each, "capability", 0});
-      last_serial_ += each;
-    }
-    return result;
-  }
+  Result<MetaResult> act(const GetExtentsArgs& args) { return contents_.list(args); }
+  Result<MetaResult> act(const CommitArgs& args) { return contents_.commit(args, *table_); }
+  Result<MetaResult> act(const CloneArgs& args) { return contents_.clone(args); }
+  Result<MetaResult> act(const AllocateArgs& args) { return contents_.allocate(args, *table_); }
   Result<MetaResult> act(const SyncArgs&) {
     ++syncs_;
     if (log_ != nullptr) log_->add("meta-sync");
@@ -491,37 +433,60 @@ class FakeMetaServer {
     reports_.push_back(args);
     return EmptyResult{};
   }
-  // It grants no leases: its sessions want none.
+
+  // --- leases ---
   Result<MetaResult> act(const AcquireLeaseArgs& args) { return act(GetAttrArgs{args.inode}); }
-  Result<MetaResult> act(const ReturnLeasesArgs&) { return EmptyResult{}; }
-  Result<MetaResult> act(const HoldArgs&) { return EmptyResult{}; }
+  Result<MetaResult> act(const ReturnLeasesArgs& args) {
+    for (const ReturnedLease& lease : args.leases) {
+      if (lease.holds > 0 && inodes_.contains(lease.inode)) inodes_.at(lease.inode).opens += lease.holds;
+      leases_.give_back(session_, lease);
+    }
+    returned_.notify_all();
+    return EmptyResult{};
+  }
+  Result<MetaResult> act(const HoldArgs& args) {
+    FakeInode* inode = TRY(inodes_.find(args.inode));
+    inode->opens += args.count;
+    inode->may_be_open = false;
+    return EmptyResult{};
+  }
+  FakeLeases::Turn await_leases(std::unique_lock<std::mutex>& lock, SessionId session,
+                                const MetaArgs& args) {
+    FakeLeases::Turn turn = FakeLeases::Turn::first;
+    for (;;) {
+      const FakeLeases::Needs needs = lease_needs(inodes_, args);
+      if (leases_.is_clear(session, needs)) return turn;
+      if (std::holds_alternative<AcquireLeaseArgs>(args)) turn = FakeLeases::Turn::own;
+      const FakeLeases::ToSend to_send = leases_.ask_back(session, needs);
+      leases_.begin_wait(session, needs);
+      lock.unlock();
+      for (const auto& [recalled, recall] : to_send) recalled(recall);
+      lock.lock();
+      const bool back = returned_.wait_for(lock, kPatience, [&] { return leases_.is_clear(session, needs); });
+      leases_.end_wait(session, needs);
+      if (back) continue;
+      contents_.violations.push_back("a lease was not given back");
+      return turn;
+    }
+  }
   Result<MetaResult> act(const SetPolicyArgs&) { return EmptyResult{}; }
   Result<MetaResult> act(const GetPolicyArgs&) { return PolicyResult{}; }
   Result<MetaResult> act(const ClusterStatusArgs&) { return ClusterStatusResult{}; }
 
-  FakeStoragePool& storage_;
   const Clock& clock_;
   EventLog* const log_;
   const std::uint32_t chunk_size_;
   mutable std::mutex mutex_;
   GroupTablePtr table_;
   FakeInodes inodes_;
-  std::vector<std::string> violations_;
-  std::vector<ChunkPlacement> placements_;
+  FakeContents contents_;
+  FakeLocks locks_;
+  FakeLeases leases_;
+  std::condition_variable returned_;  // leases
   std::vector<ReportArgs> reports_;
-  LockTable locks_{{}};
-  std::map<std::pair<SessionId, std::uint64_t>, Done> lock_waits_;  // by ticket
-  std::vector<std::pair<Done, Result<MetaResult>>> over_;           // waits, not told yet
   SessionId session_;  // whose request is run
   std::uint64_t last_session_ = 0;
-  std::uint64_t last_serial_ = 0;
-  std::uint32_t extents_per_page_ = 8192;
-  std::uint64_t clone_bytes_max_ = UINT64_MAX;
-  std::size_t commits_ = 0;
-  std::size_t files_committed_ = 0;
   std::size_t syncs_ = 0;
-  std::size_t allocations_ = 0;
-  bool full_ = false;
 };
 
 }  // namespace dfs

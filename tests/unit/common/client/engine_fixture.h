@@ -45,7 +45,10 @@ class FakeMount {
     auto created = FileSystem::create(config, meta, cluster.storage, cluster.clock);
     EXPECT_TRUE(created) << (created ? "" : created.error().to_string());
     fs = *std::move(created);
+    if (config.leases) meta.set_lease_hooks(fs->lease_hooks());
   }
+
+  ~FakeMount() { meta.end_leases(); }
 
   OpenFilePtr create(const std::string& name) {
     OpenOptions options;
