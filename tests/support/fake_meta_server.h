@@ -88,7 +88,7 @@ class FakeMetaServer {
     std::unique_lock lock(mutex_);
     locks_.release(session);
     leases_.leave(session);
-    returned_.notify_all();
+    tell_returned();
     answer_waits(std::move(lock));
   }
 
@@ -102,13 +102,13 @@ class FakeMetaServer {
   void end_leases(SessionId session) {
     const std::lock_guard lock(mutex_);
     leases_.leave(session);
-    returned_.notify_all();
+    tell_returned();
   }
   // Its connection had broken.
   LeaseTerms welcome_back(SessionId session, const LeaseClaims& claims) {
     const std::lock_guard lock(mutex_);
     std::vector<InodeId> lost = leases_.came(session, claims);
-    returned_.notify_all();
+    tell_returned();
     return {leases_.order(), std::move(lost), kLeaseTime};
   }
   static constexpr std::chrono::milliseconds kLeaseTime{20'000};
@@ -441,7 +441,7 @@ class FakeMetaServer {
       if (lease.holds > 0 && inodes_.contains(lease.inode)) inodes_.at(lease.inode).opens += lease.holds;
       leases_.give_back(session_, lease);
     }
-    returned_.notify_all();
+    tell_returned();
     return EmptyResult{};
   }
   Result<MetaResult> act(const HoldArgs& args) {
@@ -450,21 +450,28 @@ class FakeMetaServer {
     inode->may_be_open = false;
     return EmptyResult{};
   }
+  void tell_returned() {
+    ++returns_;
+    returned_.notify_all();
+  }
   FakeLeases::Turn await_leases(std::unique_lock<std::mutex>& lock, SessionId session,
                                 const MetaArgs& args) {
     FakeLeases::Turn turn = FakeLeases::Turn::first;
+    const auto until = std::chrono::steady_clock::now() + kPatience;
     for (;;) {
       const FakeLeases::Needs needs = lease_needs(inodes_, args);
       if (leases_.is_clear(session, needs)) return turn;
       if (std::holds_alternative<AcquireLeaseArgs>(args)) turn = FakeLeases::Turn::own;
       const FakeLeases::ToSend to_send = leases_.ask_back(session, needs);
       leases_.begin_wait(session, needs);
+      const std::uint64_t seen = returns_;
       lock.unlock();
       for (const auto& [recalled, recall] : to_send) recalled(recall);
       lock.lock();
-      const bool back = returned_.wait_for(lock, kPatience, [&] { return leases_.is_clear(session, needs); });
+      // Somebody else's turn may come first: then it is asked for again.
+      const bool in_time = returned_.wait_until(lock, until, [&] { return returns_ != seen; });
       leases_.end_wait(session, needs);
-      if (back) continue;
+      if (in_time) continue;
       contents_.violations.push_back("a lease was not given back");
       return turn;
     }
@@ -482,7 +489,8 @@ class FakeMetaServer {
   FakeContents contents_;
   FakeLocks locks_;
   FakeLeases leases_;
-  std::condition_variable returned_;  // leases
+  std::condition_variable returned_;
+  std::uint64_t returns_ = 0;  // of leases, counted
   std::vector<ReportArgs> reports_;
   SessionId session_;  // whose request is run
   std::uint64_t last_session_ = 0;
