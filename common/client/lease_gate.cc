@@ -37,8 +37,9 @@ void LeaseGate::granted(InodeId inode, LeaseKind kind, std::uint64_t order) {
   }
   Lease& lease = found->second;
   // An answer that is older than what is known says nothing new of the kind.
-  if (order < lease.latest || lease.recall) return;
+  if (order < lease.latest) return;
   lease.latest = order;
+  if (lease.recall) return;
   // A lease that was to be given back may have become a lasting one.
   if (is_write(kind) || !is_write(lease.kind)) lease.kind = kind;
 }
@@ -179,7 +180,9 @@ std::optional<ReturnedLease> LeaseGate::settled(InodeId inode, LeaseKind kept) {
   }
   Lease& lease = found->second;
   if (lease.recall->keep < kept) return std::nullopt;
-  const ReturnedLease answer{inode, kept, lease.recall->order, 0};
+  // What came meanwhile goes too: of a lease that nobody has asked for, the server
+  // does not know that it is on its way back.
+  const ReturnedLease answer{inode, kept, std::max(lease.recall->order, lease.latest), 0};
   remember_recall(shard, inode, answer.order);
   if (kept == LeaseKind::none) {
     shard.leases.erase(found);

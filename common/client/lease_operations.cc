@@ -61,11 +61,10 @@ Result<bool> Engine::await_lease(const InodeStatePtr& state, LeaseKind kind, con
 }
 
 Result<void> Engine::finish_write_through(const InodeStatePtr& state, const CallContext& context) {
-  if (!config_.leases) return {};
-  const std::optional<std::uint64_t> order = gate_.to_give_back(state->inode);
-  if (!order) return {};
+  if (!config_.leases || !gate_.to_give_back(state->inode)) return {};
   const Result<void> sent = write_back_.flush(state, context.interrupt);
-  keeper_.give_back(state->inode, *order);
+  // The commit's answer has granted it once more.
+  if (const auto order = gate_.to_give_back(state->inode)) keeper_.give_back(state->inode, *order);
   return sent;
 }
 

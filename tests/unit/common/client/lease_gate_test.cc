@@ -88,7 +88,7 @@ TEST_F(LeaseGateTest, ARecalledLeaseIsThereUntilItIsSettledButNotForTheKernel) {
   EXPECT_FALSE(gate.keeps(kFile, 10));
   EXPECT_FALSE(gate.may_write(kFile));
   EXPECT_TRUE(gate.is_recalled(kFile, LeaseKind::read));
-  gate.granted(kFile, LeaseKind::write, 12);
+  gate.granted(kFile, LeaseKind::write, 10);
   EXPECT_FALSE(gate.may_write(kFile)) << "nothing new before the answer";
 
   EXPECT_EQ(gate.settled(kFile, LeaseKind::none),
@@ -137,6 +137,15 @@ TEST_F(LeaseGateTest, ALeaseForOneWriteIsGivenBackByTheOrderOfItsGrant) {
   gate.granted(kFile, LeaseKind::write, 12);
   EXPECT_EQ(gate.to_give_back(kFile), std::nullopt) << "it has become a lasting one";
   EXPECT_EQ(gate.to_give_back(kOther), std::nullopt);
+}
+
+TEST_F(LeaseGateTest, WhatIsGrantedWhileALeaseGoesBackGoesToo) {
+  gate.granted(kFile, LeaseKind::write_once, 10);
+  EXPECT_EQ(recall(10), LeaseGate::Recalled::begun) << "by the mount itself";
+  gate.granted(kFile, LeaseKind::write_once, 12);
+  EXPECT_EQ(gate.settled(kFile, LeaseKind::none)->order, 12U);
+  gate.granted(kFile, LeaseKind::write_once, 11);
+  EXPECT_EQ(gate.size(), 0U);
 }
 
 TEST_F(LeaseGateTest, GrantsOlderThanTheRecallsItRemembersAreVoid) {
