@@ -123,6 +123,8 @@ class Engine final : public FileSystem {
   Attributes learn(const Attributes& fresh);
   void learn(const std::optional<Attributes>& fresh);
   void learn_removed(const Attributes& removed);
+  // It is not in use any more.
+  void go_on_knowing_locked(const InodeState& state);
   // What is known and may still be used, with what is dirty here.
   std::optional<Attributes> known_attributes(InodeId inode) const;
   // lease_operations.cc

@@ -26,7 +26,8 @@ Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storag
       meta_(meta),
       clock_(clock),
       buffer_(config_.write_buffer_bytes),
-      inodes_(buffer_, std::min(kIdleStatesMax, config_.inodes_max)),
+      inodes_(buffer_, std::min(kIdleStatesMax, config_.inodes_max),
+              [this](const InodeState& state) { go_on_knowing_locked(state); }),
       gate_(clock_),
       freshness_(gate_, clock_, config_),
       meta_cache_(config_.inodes_max, freshness_),
@@ -87,6 +88,7 @@ void Engine::learn(const std::optional<Attributes>& fresh) {
 void Engine::learn_removed(const Attributes& removed) {
   static_cast<void>(learn(removed));
   if (removed.nlink > 0) return;
+  gate_.gone(removed.inode);
   removed_.add(removed);
   tell_opens(removed.inode);
   const InodeStatePtr state = inodes_.find(removed.inode);
@@ -96,6 +98,15 @@ void Engine::learn_removed(const Attributes& removed) {
   }
   const std::lock_guard lock(state->mutex);
   if (state->opens == 0) state->dirty.clear();
+}
+
+// Under a lease, what the cache has from before it came into use would hold again.
+void Engine::go_on_knowing_locked(const InodeState& state) {
+  if (state.attributes_at) {
+    meta_cache_.learn(state.attributes, *state.attributes_at);
+  } else {
+    meta_cache_.forget(state.inode);
+  }
 }
 
 std::uint32_t Engine::chunk_size_locked(const InodeState& state) const {

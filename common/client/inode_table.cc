@@ -33,7 +33,9 @@ void InodeTable::forget_idle(Shard& shard) const {
       // Only the table refers to it, and new references come from here.
       if (it->second.use_count() > 1) continue;
       const std::lock_guard lock(it->second->mutex);
-      if (it->second->idle_locked()) idle.push_back(it->first);
+      if (!it->second->idle_locked()) continue;
+      forgetting_(*it->second);
+      idle.push_back(it->first);
     }
   }
   for (const InodeId inode : idle) shard.states.erase(inode);

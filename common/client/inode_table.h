@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <unordered_map>
 #include <vector>
 
@@ -17,7 +18,12 @@ namespace dfs {
 
 class InodeTable {
  public:
-  InodeTable(WriteBuffer& buffer, std::size_t idle_max) : buffer_(buffer), idle_max_(idle_max) {}
+  // Hears of an inode, which is locked, before it is forgotten: what was learnt
+  // while it was here is nowhere else.
+  using Forgetting = std::function<void(const InodeState&)>;
+
+  InodeTable(WriteBuffer& buffer, std::size_t idle_max, Forgetting forgetting)
+      : buffer_(buffer), idle_max_(idle_max), forgetting_(std::move(forgetting)) {}
 
   // Null if it is not in use.
   InodeStatePtr find(InodeId inode) const;
@@ -39,6 +45,7 @@ class InodeTable {
 
   WriteBuffer& buffer_;
   const std::size_t idle_max_;
+  const Forgetting forgetting_;
   mutable std::array<Guarded<Shard>, kShards> shards_;
 };
 
