@@ -76,7 +76,8 @@ LockLimits MetaConfig::lock_limits() const {
 LeaseLimits MetaConfig::lease_limits() const {
   return {.leases_per_session_max = leases_max,
           .waits_max = lease_waits_max,
-          .waits_per_session_max = std::max<std::size_t>(1, outstanding_max / 4)};
+          .waits_per_session_max = std::max<std::size_t>(1, outstanding_max / 4),
+          .lease_time = lease_time};
 }
 
 Result<void> MetaConfig::read(ConfigFile& file) {

@@ -18,6 +18,7 @@
 #include "server/meta/core/disk_room.h"
 #include "server/meta/meta_config.h"
 #include "server/meta/ops/operation.h"
+#include "server/meta/sessions/evictions.h"
 #include "server/meta/sessions/lease_desk.h"
 #include "server/meta/sessions/lock_desk.h"
 #include "server/meta/sessions/orphan_queue.h"
@@ -69,6 +70,7 @@ class CoreState {
   SessionTable sessions;
   LockDesk locks;  // in memory alone: no batch keeps or undoes it
   LeaseDesk leases;
+  Evictions evictions;
   Cluster cluster;
   RowCounts counts;
   RecordCache cache;

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "common/base/log.h"
 #include "server/meta/sessions/session_jobs.h"
 
@@ -25,6 +27,7 @@ class HousekeepingJob final : public CoreJob {
   Result<void> change(CoreState& state) override {
     state.room.refresh();
     state.cluster.expire();
+    evict_silent(state);
     TRY(end_session(state));
     purge_orphans(state);
     return {};
@@ -52,6 +55,21 @@ class HousekeepingJob final : public CoreJob {
   }
 
  private:
+  static void evict_silent(CoreState& state) {
+    const auto time = state.config.lease_time;
+    const WallNanos now = state.clock.wall();
+    while (const std::optional<LeaseKey> lease = state.leases.take_overdue())
+      state.evictions.evict(state.sessions, lease->session,
+                            fmt::format("it has not given back its lease on inode {} within {} ms",
+                                        lease->inode.value(), time.count()),
+                            now);
+    for (const SessionId id : state.sessions.missing_with_leases(time))
+      state.evictions.evict(
+          state.sessions, id,
+          fmt::format("it has not come back within {} ms of the server's start", time.count()),
+          now);
+  }
+
   Result<void> end_session(CoreState& state) {
     const std::optional<SessionId> id = state.sessions.next_to_end();
     if (!id) return {};

@@ -1,6 +1,6 @@
 // What the core does by itself: looks at the disk, declares silent storage
-// servers dead, ends sessions that stay away, purges orphans whose time has
-// come. In slices of a few milliseconds, so that requests come in between.
+// servers dead, ends sessions that stay away or do not answer recalls, purges
+// orphans whose time has come. In slices of a few milliseconds, so that requests come in between.
 #pragma once
 
 #include <memory>

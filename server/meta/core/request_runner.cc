@@ -192,6 +192,7 @@ ClusterStatusResult RequestRunner::cluster_status() const {
   status.repair_queue = static_cast<std::uint64_t>(std::max<std::int64_t>(state_.counts.missing, 0));
   status.replicas = record.replicas;
   status.chunk_size = record.chunk_size;
+  status.evictions.assign(state_.evictions.latest().begin(), state_.evictions.latest().end());
   return status;
 }
 

@@ -98,9 +98,9 @@ void LeaseDesk::give_back(SessionId session, const ReturnedLease& lease) {
   table_.give_back(key, lease.keep, lease.order);
   const auto recall = recalls_.find(key);
   if (recall == recalls_.end()) return;
-  const auto& [order, keep, for_room, places] = recall->second;
-  const bool answered = order <= lease.order && lease.keep <= keep;
-  if (answered || table_.kind(key) <= keep) finish(recall);
+  const Recall& asked = recall->second;
+  const bool answered = asked.order <= lease.order && lease.keep <= asked.keep;
+  if (answered || table_.kind(key) <= asked.keep) finish(recall);
 }
 
 void LeaseDesk::gone(InodeId inode) {
@@ -164,6 +164,7 @@ void LeaseDesk::undo() {
 LeaseDesk::Recall& LeaseDesk::ask_back(LeaseKey key, LeaseKind keep) {
   const auto [found, is_new] = recalls_.try_emplace(key);
   Recall& recall = found->second;
+  if (is_new) recall.deadline = deadlines_.end();
   if (!is_new && recall.keep <= keep) return recall;
   const bool writes = is_for_writing(table_.kind(key));
   (writes ? recalls_of_writes_ : recalls_of_reads_).add();
@@ -176,6 +177,15 @@ LeaseDesk::Recall& LeaseDesk::ask_back(LeaseKey key, LeaseKind keep) {
   return recall;
 }
 
+std::optional<LeaseKey> LeaseDesk::take_overdue() {
+  const auto first = deadlines_.begin();
+  if (first == deadlines_.end() || first->first >= clock_.now()) return std::nullopt;
+  const LeaseKey lease = first->second;
+  recalls_.at(lease).deadline = deadlines_.end();
+  deadlines_.erase(first);
+  return lease;
+}
+
 void LeaseDesk::settle(LeaseKey key) {
   if (recalls_.empty()) return;
   const auto recall = recalls_.find(key);
@@ -185,6 +195,7 @@ void LeaseDesk::settle(LeaseKey key) {
 void LeaseDesk::finish(Recalls::iterator recall) {
   const SessionId session = recall->first.session;
   const Recall finished = std::move(recall->second);
+  if (finished.deadline != deadlines_.end()) deadlines_.erase(finished.deadline);
   recalls_.erase(recall);
   for (const std::uint64_t place : finished.places) unblock(place);
   if (!finished.for_room) return;
@@ -220,7 +231,10 @@ void LeaseDesk::wait(Waiting waiting, const std::vector<LeaseInTheWay>& in_the_w
   if (in_the_way.empty()) put_off_.push_back(place);
   for (const auto& [lease, keep] : in_the_way) {
     wanted_[lease.inode].push_back({session, keep});
-    ask_back(lease, keep).places.push_back(place);
+    Recall& recall = ask_back(lease, keep);
+    recall.places.push_back(place);
+    if (recall.deadline == deadlines_.end())
+      recall.deadline = deadlines_.emplace(clock_.now() + limits_.lease_time, lease);
   }
 }
 
@@ -254,11 +268,22 @@ void LeaseDesk::remove_wait(Waits::iterator wait) {
       return want.session == session && want.keep == of;
     }));
     if (wants.empty()) wanted_.erase(wanted);
+    leave(lease, wait->first);
   }
   const auto count = waits_of_.find(session);
   if (--count->second == 0) waits_of_.erase(count);
   ready_.erase(wait->first);
   waits_.erase(wait);
+}
+
+// Nobody has to answer in time where nobody waits.
+void LeaseDesk::leave(LeaseKey lease, std::uint64_t place) {
+  const auto recall = recalls_.find(lease);
+  if (recall == recalls_.end()) return;
+  Recall& asked = recall->second;
+  std::erase(asked.places, place);
+  if (!asked.places.empty() || asked.deadline == deadlines_.end()) return;
+  deadlines_.erase(std::exchange(asked.deadline, deadlines_.end()));
 }
 
 void LeaseDesk::show_counts() {

@@ -86,6 +86,9 @@ class LeaseDesk {
   // they come.
   bool has_recalls() const { return !to_send_.empty(); }
   std::map<SessionId, LeaseRecall> take_recalls() { return std::exchange(to_send_, {}); }
+  // A lease that somebody has waited for for longer than the lease time. Not
+  // returned again, unless somebody else comes to wait for it.
+  std::optional<LeaseKey> take_overdue();
 
   // --- waits -------------------------------------------------------------------
 
@@ -114,11 +117,13 @@ class LeaseDesk {
   void show_counts();
 
  private:
+  using Deadlines = std::multimap<SteadyTime, LeaseKey>;
   struct Recall {
     std::uint64_t order = 0;
     LeaseKind keep = LeaseKind::none;
     bool for_room = false;              // the session has too many
     std::vector<std::uint64_t> places;  // of those who wait for it
+    Deadlines::iterator deadline;       // end(): nobody waits
   };
   using Recalls = std::map<LeaseKey, Recall>;
   struct Wait {
@@ -141,13 +146,15 @@ class LeaseDesk {
   void finish(Recalls::iterator recall);
   void unblock(std::uint64_t place);
   void remove_wait(Waits::iterator wait);
+  void leave(LeaseKey lease, std::uint64_t place);
   void make_room(SessionId session);
 
   const Clock& clock_;
   const LeaseLimits limits_;
   LeaseTable table_;
   std::uint64_t order_;
-  Recalls recalls_;  // not answered yet
+  Recalls recalls_;      // not answered yet
+  Deadlines deadlines_;  // of those that somebody waits for
   std::map<SessionId, LeaseRecall> to_send_;
   Waits waits_;
   std::uint64_t last_place_ = 0;

@@ -15,6 +15,7 @@
 // Pure: no clock, no I/O. Threads: the core's; no locks.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -32,6 +33,8 @@ struct LeaseLimits {
   std::size_t leases_per_session_max = 200'000;
   std::size_t waits_max = 16'384;
   std::size_t waits_per_session_max = 1'024;
+  // How long a recall that somebody waits for may stay without an answer.
+  std::chrono::nanoseconds lease_time = std::chrono::seconds{20};
 };
 
 constexpr bool is_for_writing(LeaseKind kind) { return kind >= LeaseKind::write; }

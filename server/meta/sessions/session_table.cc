@@ -80,6 +80,24 @@ bool SessionTable::end(SessionId id, Epoch epoch) {
   return true;
 }
 
+void SessionTable::evict(SessionId id, const Error& why) {
+  Session* session = find(id);
+  if (session == nullptr) return;
+  is_back(*session);
+  const std::shared_ptr<ReplySink> sink = session->sink;
+  disconnect(id, session->record.epoch);
+  session->ending = true;
+  if (sink != nullptr) sink->end(why);
+}
+
+std::vector<SessionId> SessionTable::missing_with_leases(std::chrono::nanoseconds time) const {
+  std::vector<SessionId> missing;
+  if (leases_are_known() || clock_.now() - started_ <= time) return missing;
+  for (const auto& [id, session] : sessions_)
+    if (!session->back_since_start && session->record.wants_leases) missing.push_back(id);
+  return missing;
+}
+
 Session* SessionTable::find(SessionId id) {
   const auto found = sessions_.find(id);
   return found == sessions_.end() || found->second->ending ? nullptr : found->second.get();

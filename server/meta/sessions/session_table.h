@@ -70,6 +70,12 @@ class SessionTable final : public HeldInodes {
   // another stream or is not there.
   bool end(SessionId id, Epoch epoch);
 
+  // The session is ending, whatever it says; its stream, if there is one, is told `why`.
+  void evict(SessionId id, const Error& why);
+  // Those that may have leases and have not come back for longer than `time`
+  // after the start.
+  std::vector<SessionId> missing_with_leases(std::chrono::nanoseconds time) const;
+
   // Null if there is none, or if it is ending.
   Session* find(SessionId id);
   // One that has been away for too long or is ending, if any.
