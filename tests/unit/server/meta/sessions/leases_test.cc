@@ -135,7 +135,16 @@ TEST_F(Leases, ToWriteComeWithAFileThatIsMade) {
       ann, CreateArgs{.parent = kRootInode, .name = "d", .type = FileType::directory});
   EXPECT_EQ(directory.attributes.lease, LeaseKind::read) << "never on a directory";
   EXPECT_EQ(make_file(ann, "a").lease, LeaseKind::read) << "it was there";
-  EXPECT_EQ(make_unnamed_file(ann).lease, LeaseKind::none);
+  EXPECT_EQ(make_unnamed_file(ann).lease, LeaseKind::write);
+}
+
+TEST_F(Leases, OnFilesWithoutANameAreForThoseWhoHaveThemOpen) {
+  const InodeId open = make_open_file(ann, "open").inode;
+  const auto removed = get<RemovedResult>(ann, UnlinkArgs{kRootInode, "open"});
+  EXPECT_EQ(removed.removed->lease, LeaseKind::none);
+  EXPECT_EQ(removed.parent.lease, LeaseKind::read);
+  EXPECT_EQ(stat_lease(ann, open), LeaseKind::none);
+  EXPECT_EQ(acquire(ann, open, LeaseKind::write), LeaseKind::write);
 }
 
 TEST_F(Leases, ToWriteComeWithAnOpenIfNobodyHasToGiveOneUp) {
