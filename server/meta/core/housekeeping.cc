@@ -27,6 +27,7 @@ class HousekeepingJob final : public CoreJob {
   Result<void> change(CoreState& state) override {
     state.room.refresh();
     state.cluster.expire();
+    state.leases.calm_down();
     evict_silent(state);
     TRY(end_session(state));
     purge_orphans(state);

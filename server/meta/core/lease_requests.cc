@@ -16,14 +16,15 @@ std::optional<InodeId> inode_read(const MetaArgs& args) {
   return std::nullopt;
 }
 
-bool asks_to_write(const Session& session, const MetaArgs& args) {
+// Whether it takes a lease to write away from others.
+bool insists_on_writing(const Session& session, const MetaArgs& args) {
   const auto* wanted = std::get_if<AcquireLeaseArgs>(&args);
   return wanted != nullptr && wanted->kind == LeaseKind::write && session.record.wants_leases;
 }
 
 // What the answer would best give of the regular file that it tells of.
 LeaseKind wish_for(const Session& session, const MetaArgs& args, const MetaResult& result) {
-  bool writes = asks_to_write(session, args);
+  bool writes = insists_on_writing(session, args);
   if (const auto* opens = std::get_if<OpenArgs>(&args)) writes = opens->write;
   if (std::holds_alternative<CreateArgs>(args)) {
     const auto* opened = std::get_if<OpenResult>(&result);
@@ -34,6 +35,15 @@ LeaseKind wish_for(const Session& session, const MetaArgs& args, const MetaResul
 }
 
 }  // namespace
+
+void RequestRunner::note_wish(const Session& session, const CoreRequest& request) {
+  if (request.place != 0) return;
+  const auto* opens = std::get_if<OpenArgs>(&request.args);
+  if (opens != nullptr && opens->write) state_.leases.asked_to_write({session.id, opens->inode});
+  if (insists_on_writing(session, request.args))
+    state_.leases.asked_to_write(
+        {session.id, std::get<AcquireLeaseArgs>(request.args).inode});
+}
 
 // Access times are nobody's to rely on, and listings say which of their
 // entries may be out of date.
@@ -58,7 +68,7 @@ bool RequestRunner::has_to_wait(const Session& session, const MetaArgs& args,
   state_.txn.for_each_touched<tables::Inodes>([&](InodeId inode) { needs(inode, LeaseKind::none); });
   if (const std::optional<InodeId> inode = inode_read(args)) needs(*inode, LeaseKind::read);
   if (!std::holds_alternative<ReadDirResult>(result)) {
-    const LeaseKind keep = asks_to_write(session, args) ? LeaseKind::none : LeaseKind::read;
+    const LeaseKind keep = insists_on_writing(session, args) ? LeaseKind::none : LeaseKind::read;
     for_each_attributes(result, [&](const Attributes& told) {
       if (told.type == FileType::regular) needs(told.inode, keep);
     });
@@ -85,7 +95,8 @@ std::uint64_t RequestRunner::grant(const Session& session, const CoreRequest& re
   if (!session.record.wants_leases) return 0;
 
   std::uint64_t order = 0;
-  const LeaseKind wish = wish_for(session, args, result);
+  const LeaseKind wanted = wish_for(session, args, result);
+  const bool insists = insists_on_writing(session, args);
   const bool waited = request.place != 0 && std::holds_alternative<AcquireLeaseArgs>(args);
   const LeaseDesk::Turn turn = waited ? LeaseDesk::Turn::own : LeaseDesk::Turn::first;
   // What has no name left interests those alone who have it open.
@@ -94,9 +105,10 @@ std::uint64_t RequestRunner::grant(const Session& session, const CoreRequest& re
   for_each_attributes(result, [&](Attributes& told) {
     if (told.nlink == 0 && !is_used) return;
     if (told.provisional || told.consistency != Consistency::strict) return;
-    const bool is_file = told.type == FileType::regular;
-    told.lease = state_.leases.grant({session.id, told.inode}, is_file ? wish : LeaseKind::read,
-                                     turn, order);
+    LeaseKind wish = told.type == FileType::regular ? wanted : LeaseKind::read;
+    if (wish == LeaseKind::write && state_.leases.is_contended(told.inode))
+      wish = insists ? LeaseKind::write_once : LeaseKind::read;
+    told.lease = state_.leases.grant({session.id, told.inode}, wish, turn, order);
   });
   if (const auto* lookup = std::get_if<LookupArgs>(&args))
     std::get<EntryResult>(result).parent_lease = grant_directory(session, lookup->parent, order);

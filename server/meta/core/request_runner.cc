@@ -121,6 +121,7 @@ Outcome RequestRunner::run_operation(Session& session, CoreRequest& request) {
   if (holds)
     if (Result<void> may = state_.sessions.check_may_hold(session); !may)
       return {fail(std::move(may).error())};
+  note_wish(session, request);
   const OperationContext context = state_.context(request.caller, session.id);
   const OperationMark mark = mark_operation(context);
   Result<MetaResult> result = execute(state_.txn, context, request.args);
@@ -193,6 +194,7 @@ ClusterStatusResult RequestRunner::cluster_status() const {
   status.replicas = record.replicas;
   status.chunk_size = record.chunk_size;
   status.evictions.assign(state_.evictions.latest().begin(), state_.evictions.latest().end());
+  status.contended_inodes = state_.leases.contended();
   return status;
 }
 

@@ -72,6 +72,7 @@ class RequestRunner {
   // What is the core's own.
   Result<MetaResult> serve(Session& session, const CoreRequest& request);
   // lease_requests.cc
+  void note_wish(const Session& session, const CoreRequest& request);
   bool has_to_wait(const Session& session, const MetaArgs& args, MetaResult& result);
   Outcome wait(Session& session, CoreRequest& request);
   // Says in `result` what the session may rely on from now on; returns the order.

@@ -22,6 +22,16 @@ Counter& recall_counter(const char* kind) {
                            {{"kind", kind}});
 }
 
+Counter& switch_counter(const char* to) {
+  return metrics().counter("dfs_meta_contention_switches_total",
+                           "Inodes that sessions began or ceased to write in turns.",
+                           {{"to", to}});
+}
+void catch_up(Counter& counter, std::uint64_t& shown, std::uint64_t count) {
+  if (count == shown) return;
+  counter.add(static_cast<double>(count - std::exchange(shown, count)));
+}
+
 // What a session has that is granted `wish` on top of `own`.
 LeaseKind with(LeaseKind own, LeaseKind wish) {
   if (own == LeaseKind::write) return own;
@@ -41,7 +51,11 @@ LeaseDesk::LeaseDesk(const Clock& clock, LeaseLimits limits, std::uint64_t start
                                         "How long requests waited for leases of others.",
                                         {0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 10, 60})),
       recalls_of_reads_(recall_counter("read")),
-      recalls_of_writes_(recall_counter("write")) {}
+      recalls_of_writes_(recall_counter("write")),
+      contended_gauge_(metrics().gauge("dfs_meta_contended_inodes",
+                                       "Inodes that sessions write in turns.")),
+      to_contended_(switch_counter("contended")),
+      to_calm_(switch_counter("calm")) {}
 
 // --- grants ----------------------------------------------------------------------
 
@@ -89,6 +103,14 @@ void LeaseDesk::make_room(SessionId session) {
   if (oldest.empty()) return;
   for (const InodeId inode : oldest) ask_back({session, inode}, LeaseKind::none).for_room = true;
   making_room_[session] = oldest.size();
+}
+
+void LeaseDesk::asked_to_write(LeaseKey key) {
+  if (!contention_.is_empty()) contention_.asked(key.inode, key.session, clock_.now());
+}
+
+bool LeaseDesk::is_contended(InodeId inode) {
+  return !contention_.is_empty() && contention_.is_contended(inode, clock_.now());
 }
 
 // --- what is given up --------------------------------------------------------------
@@ -231,6 +253,8 @@ void LeaseDesk::wait(Waiting waiting, const std::vector<LeaseInTheWay>& in_the_w
   if (in_the_way.empty()) put_off_.push_back(place);
   for (const auto& [lease, keep] : in_the_way) {
     wanted_[lease.inode].push_back({session, keep});
+    if (table_.kind(lease) == LeaseKind::write && !recalls_.contains(lease))
+      contention_.taken(lease.inode, clock_.now());
     Recall& recall = ask_back(lease, keep);
     recall.places.push_back(place);
     if (recall.deadline == deadlines_.end())
@@ -288,6 +312,9 @@ void LeaseDesk::leave(LeaseKey lease, std::uint64_t place) {
 
 void LeaseDesk::show_counts() {
   leases_gauge_.set(static_cast<double>(table_.size()));
+  contended_gauge_.set(static_cast<double>(contention_.contended()));
+  catch_up(to_contended_, shown_to_contended_, contention_.switches_to_contended());
+  catch_up(to_calm_, shown_to_calm_, contention_.switches_to_calm());
   waits_gauge_.set(static_cast<double>(waits_.size()));
 }
 

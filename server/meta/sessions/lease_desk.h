@@ -36,6 +36,7 @@
 #include "common/base/metrics.h"
 #include "server/meta/core/core_request.h"
 #include "server/meta/core/reply_sink.h"
+#include "server/meta/sessions/contention.h"
 #include "server/meta/sessions/lease_table.h"
 
 namespace dfs {
@@ -64,6 +65,12 @@ class LeaseDesk {
   // less if others are in the way or wait. All grants of one answer have the
   // same `order`; 0: there was none yet.
   LeaseKind grant(LeaseKey key, LeaseKind wish, Turn turn, std::uint64_t& order);
+
+  // A session asks to write the inode, for the first time in this request.
+  void asked_to_write(LeaseKey key);
+  // Sessions write it in turns: a lease to write would be taken back at once.
+  bool is_contended(InodeId inode);
+  std::size_t contended() const { return contention_.contended(); }
 
   // --- what is given up --------------------------------------------------------
 
@@ -114,6 +121,8 @@ class LeaseDesk {
 
   void keep() { table_.keep(); }
   void undo();
+  // Forgets what was contended; now and then.
+  void calm_down() { contention_.expire(clock_.now()); }
   void show_counts();
 
  private:
@@ -152,6 +161,7 @@ class LeaseDesk {
   const Clock& clock_;
   const LeaseLimits limits_;
   LeaseTable table_;
+  Contention contention_;
   std::uint64_t order_;
   Recalls recalls_;      // not answered yet
   Deadlines deadlines_;  // of those that somebody waits for
@@ -168,6 +178,11 @@ class LeaseDesk {
   Histogram& wait_seconds_;
   Counter& recalls_of_reads_;
   Counter& recalls_of_writes_;
+  Gauge& contended_gauge_;
+  Counter& to_contended_;
+  Counter& to_calm_;
+  std::uint64_t shown_to_contended_ = 0;
+  std::uint64_t shown_to_calm_ = 0;
 };
 
 }  // namespace dfs
