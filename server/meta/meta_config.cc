@@ -112,7 +112,7 @@ Result<void> MetaConfig::read(ConfigFile& file) {
                 milliseconds{3'600'000}));
   TRY(file.read("session_timeout_ms", session_timeout, milliseconds{1'000},
                 milliseconds{86'400'000}));
-  TRY(file.read("lease_time_ms", lease_time, milliseconds{1'000}, milliseconds{600'000}));
+  TRY(file.read("lease_time_ms", lease_time, milliseconds{100}, milliseconds{600'000}));
   TRY(file.read("orphan_grace_ms", orphan_grace, milliseconds{0}, milliseconds{600'000}));
   TRY(file.read("restart_grace_ms", restart_grace, milliseconds{0}, milliseconds{3'600'000}));
   return {};

@@ -32,6 +32,19 @@ void catch_up(Counter& counter, std::uint64_t& shown, std::uint64_t count) {
   counter.add(static_cast<double>(count - std::exchange(shown, count)));
 }
 
+// Calls `visit(inode, keep)` once for leases of several sessions on one inode,
+// which lie together.
+template <typename Visit>
+void for_each_want(const std::vector<LeaseInTheWay>& in_the_way, const Visit& visit) {
+  const LeaseInTheWay* before = nullptr;
+  for (const LeaseInTheWay& each : in_the_way) {
+    const bool same = before != nullptr && before->lease.inode == each.lease.inode &&
+                      before->keep == each.keep;
+    if (!same) visit(each.lease.inode, each.keep);
+    before = &each;
+  }
+}
+
 // What a session has that is granted `wish` on top of `own`.
 LeaseKind with(LeaseKind own, LeaseKind wish) {
   if (own == LeaseKind::write) return own;
@@ -251,8 +264,10 @@ void LeaseDesk::wait(Waiting waiting, const std::vector<LeaseInTheWay>& in_the_w
   waits_[place] = {std::move(waiting), in_the_way, std::max<std::size_t>(in_the_way.size(), 1)};
   ++waits_of_[session];
   if (in_the_way.empty()) put_off_.push_back(place);
+  for_each_want(in_the_way, [&](InodeId inode, LeaseKind keep) {
+    wanted_[inode].push_back({session, keep});
+  });
   for (const auto& [lease, keep] : in_the_way) {
-    wanted_[lease.inode].push_back({session, keep});
     if (table_.kind(lease) == LeaseKind::write && !recalls_.contains(lease))
       contention_.taken(lease.inode, clock_.now());
     Recall& recall = ask_back(lease, keep);
@@ -285,15 +300,13 @@ void LeaseDesk::unblock(std::uint64_t place) {
 
 void LeaseDesk::remove_wait(Waits::iterator wait) {
   const SessionId session = wait->second.waiting.session;
-  for (const auto& [lease, keep] : wait->second.in_the_way) {
-    const auto wanted = wanted_.find(lease.inode);
+  for_each_want(wait->second.in_the_way, [&](InodeId inode, LeaseKind keep) {
+    const auto wanted = wanted_.find(inode);
     std::vector<Want>& wants = wanted->second;
-    wants.erase(std::find_if(wants.begin(), wants.end(), [&, of = keep](const Want& want) {
-      return want.session == session && want.keep == of;
-    }));
+    wants.erase(std::find(wants.begin(), wants.end(), Want{session, keep}));
     if (wants.empty()) wanted_.erase(wanted);
-    leave(lease, wait->first);
-  }
+  });
+  for (const LeaseInTheWay& each : wait->second.in_the_way) leave(each.lease, wait->first);
   const auto count = waits_of_.find(session);
   if (--count->second == 0) waits_of_.erase(count);
   ready_.erase(wait->first);

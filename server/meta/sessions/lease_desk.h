@@ -145,6 +145,7 @@ class LeaseDesk {
   struct Want {
     SessionId session;
     LeaseKind keep = LeaseKind::none;
+    friend bool operator==(const Want&, const Want&) = default;
   };
 
   std::size_t leases_most() const;

@@ -28,7 +28,8 @@ TEST(MetaConfig, ItsDefaultsAreUsableOnceThereIsADirectory) {
 TEST(MetaConfig, ReadsWhatAFileSets) {
   const auto config = from_text(
       "data = \"/data\"\nlisten = \"0.0.0.0:7300\"\nreplicas = 2\nchunk_size = \"4MiB\"\n"
-      "session_timeout_ms = 5000\nreserve = \"64MiB\"\n");
+      "session_timeout_ms = 5000\nreserve = \"64MiB\"\nlease_time_ms = 3000\n"
+      "leases_max = 5000\nlease_waits_max = 100\n");
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->data_directory, "/data");
   EXPECT_EQ(config->listen_address, "0.0.0.0:7300");
@@ -36,6 +37,9 @@ TEST(MetaConfig, ReadsWhatAFileSets) {
   EXPECT_EQ(config->chunk_size, 4 * MiB);
   EXPECT_EQ(config->session_timeout, 5s);
   EXPECT_EQ(config->reserved_bytes, 64 * MiB);
+  EXPECT_EQ(config->lease_time, 3s);
+  EXPECT_EQ(config->leases_max, 5'000u);
+  EXPECT_EQ(config->lease_waits_max, 100u);
 }
 
 TEST(MetaConfig, RefusesAKeyThatItDoesNotKnow) {
@@ -59,6 +63,9 @@ TEST(MetaConfig, RefusesWhatIsOutOfRange) {
   config.reserved_bytes = 0;
   EXPECT_FALSE(config.validate()) << "deletions need room";
   EXPECT_FALSE(from_text("reserve = \"2TiB\"\n"));
+  config = usable();
+  config.leases_max = 262'144;
+  EXPECT_FALSE(config.validate()) << "a hello could not list them";
 }
 
 TEST(MetaConfig, RefusesASilenceShorterThanTwoHeartbeats) {
