@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -20,6 +21,9 @@
 #include "tests/support/fake_clock.h"
 
 namespace dfs {
+
+// How long a test waits for what should come at once.
+inline constexpr std::chrono::seconds kPatience{10};
 
 // Keeps what arrives; wait_for() is for answers that the sync thread brings.
 class RecordingSink final : public ReplySink {
@@ -48,7 +52,8 @@ class RecordingSink final : public ReplySink {
 
   Result<MetaResult> wait_for(std::uint64_t id) {
     std::unique_lock lock(mutex_);
-    arrived_.wait(lock, [&] { return replies_.contains(id); });
+    if (!arrived_.wait_for(lock, kPatience, [&] { return replies_.contains(id); }))
+      return fail(Errc::timed_out, "no answer has come");
     return replies_.at(id);
   }
   bool has(std::uint64_t id) {

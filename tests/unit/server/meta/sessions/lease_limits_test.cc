@@ -38,6 +38,7 @@ TEST_F(LeaseRoom, IsMadeByAskingForWhatWasUsedLongestAgo) {
   const LeaseRecall recall = only_recall(ann);
   EXPECT_EQ(asked(recall), std::vector(files.begin() + 1, files.begin() + 4));
   EXPECT_EQ(recall.leases[0].keep, LeaseKind::none);
+  EXPECT_EQ(stat_lease(ann, files[1]), LeaseKind::none) << "while it is asked for it";
 }
 
 TEST_F(LeaseRoom, IsNotMadeAgainUntilTheSessionHasTooManyAgain) {

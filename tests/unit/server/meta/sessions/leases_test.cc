@@ -264,6 +264,7 @@ TEST_F(Leases, AReturnThatKeepsMoreThanItMayIsNoAnswer) {
   const LeaseRecall recall = only_recall(ann);
   give_back(ann, {file, LeaseKind::read, recall.order});
   EXPECT_FALSE(bob.sink->has(changes));
+  EXPECT_TRUE(ann.sink->take_recalls().empty()) << "it has been asked";
   give_back(ann, {file, LeaseKind::none, recall.order});
   EXPECT_TRUE(bob.sink->has(changes));
 }
@@ -324,6 +325,36 @@ TEST_F(Leases, ARefusedBatchMakesNobodyWaitForWhatItGranted) {
   EXPECT_EQ(error_of(ann.sink->wait_for(makes.id)), Errc::no_space);
   ASSERT_TRUE(bob.sink->has(looks.id));
   EXPECT_EQ(error_of(bob.sink->wait_for(looks.id)), Errc::not_found);
+}
+
+TEST_F(Leases, WhoWaitsWhenABatchIsRefusedGoesOnWaitingAndIsAnsweredOnce) {
+  acquire(ann, file, LeaseKind::write);
+  const CoreRequest makes = request(cli, CreateArgs{.parent = kRootInode, .name = "new"});
+  const CoreRequest reads = request(bob, GetAttrArgs{file});
+  const int before = bob.sink->messages();
+  log->refuse_next(Errc::no_space);
+  in_one_batch([&] {
+    submit(cli, {makes});
+    submit(bob, {reads});
+  });
+  EXPECT_EQ(error_of(cli.sink->wait_for(makes.id)), Errc::no_space);
+  EXPECT_EQ(bob.sink->messages(), before);
+  EXPECT_EQ(answer_recalls(ann), 1u);
+  EXPECT_EQ(bob.sink->messages(), before + 1);
+}
+
+TEST_F(Leases, ARefusedBatchMayMakeWaitWhatHadNothingToWaitForInIt) {
+  acquire(ann, file, LeaseKind::write);
+  const CoreRequest removes = request(ann, UnlinkArgs{kRootInode, "a"});
+  const CoreRequest looks = request(bob, LookupArgs{kRootInode, "a"});
+  log->refuse_next(Errc::no_space);
+  in_one_batch([&] {
+    submit(ann, {removes});
+    submit(bob, {looks});
+  });
+  EXPECT_FALSE(bob.sink->has(looks.id)) << "the file is there, and ann writes it";
+  EXPECT_EQ(answer_recalls(ann), 1u);
+  EXPECT_EQ(error_of(bob.sink->wait_for(looks.id)), Errc::ok);
 }
 
 TEST_F(Leases, AChangeThatWaitedAndCannotBeWrittenIsAnsweredSo) {
