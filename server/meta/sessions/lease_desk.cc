@@ -78,11 +78,12 @@ LeaseKind LeaseDesk::grant(LeaseKey key, LeaseKind wish, Turn turn, std::uint64_
   if (is_for_writing(standing.elsewhere)) return LeaseKind::none;
   if (standing.elsewhere == LeaseKind::read) wish = LeaseKind::read;
   LeaseKind kind = with(standing.own, wish);
-  if (turn == Turn::first && !wanted_.empty()) {
-    if (is_wanted(key, LeaseKind::read)) return LeaseKind::none;
-    if (is_wanted(key, kind)) kind = LeaseKind::read;
-  }
   const bool is_new = standing.own == LeaseKind::none;
+  // What the session has it has until it is asked for it.
+  if (turn == Turn::first && kind != standing.own && !wanted_.empty()) {
+    if (is_wanted(key, kind)) kind = std::max(standing.own, LeaseKind::read);
+    if (is_new && is_wanted(key, kind)) return LeaseKind::none;
+  }
   if (is_new && table_.count(key.session) >= leases_most()) return LeaseKind::none;
   if (order == 0) order = ++order_;
   table_.grant(key, kind, order);

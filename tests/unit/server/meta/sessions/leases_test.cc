@@ -210,6 +210,19 @@ TEST_F(Leases, WhoWaitedToWriteGetsToWriteBeforeTheNext) {
   EXPECT_EQ(lease_in(eve, third), LeaseKind::write);
 }
 
+TEST_F(Leases, WhoGotToWriteIsNotWeakenedBecauseTheNextWaits) {
+  acquire(ann, file, LeaseKind::write);
+  const std::uint64_t writes = ask(bob, AcquireLeaseArgs{file, LeaseKind::write});
+  const std::uint64_t looks = ask(bob, GetAttrArgs{file});
+  const std::uint64_t reads = ask(cli, GetAttrArgs{file});
+  EXPECT_EQ(answer_recalls(ann), 1u);
+  EXPECT_EQ(lease_in(bob, writes), LeaseKind::write);
+  EXPECT_EQ(lease_in(bob, looks), LeaseKind::write);
+  EXPECT_FALSE(cli.sink->has(reads));
+  EXPECT_EQ(answer_recalls(bob), 1u);
+  EXPECT_TRUE(cli.sink->has(reads));
+}
+
 TEST_F(Leases, AMutationThatWaitsHappensOnceAlthoughItIsRepeatedOverAnotherStream) {
   stat_lease(ann, file);
   const CoreRequest link =
