@@ -171,6 +171,7 @@ ChunkWriter::PreparedPtr ChunkWriter::prepare(const InodeStatePtr& state,
   args.capability = upload.capability;
   args.inode = state->inode;
   args.file_offset = chunk->file_offset;
+  args.session = parts_.meta.session();
   args.pieces = chunk->pieces();
   args.checksums = chunk->checksums();
   args.resume = upload.resume;

@@ -94,6 +94,7 @@ grpc::ByteBuffer PutQueue::encode_part(PutCall& call, std::optional<StreamGreeti
     part.capability = call.args.capability;
     part.inode = call.args.inode;
     part.file_offset = call.args.file_offset;
+    part.session = call.args.session;
   }
   if (call.asks) {
     call.asked = true;

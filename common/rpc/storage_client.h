@@ -35,6 +35,7 @@ struct PutArgs {
   std::string capability;
   InodeId inode;                        // what it belongs to, for salvage
   std::uint64_t file_offset = 0;
+  SessionId session;                    // whose it is; 0: nobody's
   // The whole chunk, as pieces to send one after another; all but the last
   // are multiples of kBlockSize long.
   std::vector<BufferView> pieces;

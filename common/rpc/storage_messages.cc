@@ -138,6 +138,7 @@ grpc::ByteBuffer encode(const PutPart& part, std::span<const BufferView> payload
   header.set_capability(part.capability);
   header.set_inode(part.inode.value());
   header.set_file_offset(part.file_offset);
+  header.set_session(part.session.value());
   return owner == nullptr ? encode_frame(header, payload) : encode_frame(header, payload, owner);
 }
 
@@ -165,6 +166,7 @@ Result<DecodedPut> decode_put_part(const grpc::ByteBuffer& message) {
   part.capability = header.capability();
   part.inode = InodeId{header.inode()};
   part.file_offset = TRY(convert::file_size(header.file_offset()));
+  part.session = SessionId{header.session()};
   return decoded;
 }
 

@@ -57,6 +57,7 @@ struct PutPart {
   std::string capability;
   InodeId inode;
   std::uint64_t file_offset = 0;
+  SessionId session;
 };
 
 // Server -> client on Put.

@@ -35,6 +35,7 @@ TEST(StorageMessages, CarryAPutWithoutLoss) {
   part.capability = "cap";
   part.inode = InodeId{7};
   part.file_offset = 8;
+  part.session = SessionId{9};
   const std::string bytes(100, 'x');
   const BufferView pieces[] = {as_bytes(bytes)};
   const auto decoded = decode_put_part(encode(part, pieces));
@@ -53,6 +54,7 @@ TEST(StorageMessages, CarryAPutWithoutLoss) {
   EXPECT_EQ(back.capability, "cap");
   EXPECT_EQ(back.inode, InodeId{7});
   EXPECT_EQ(back.file_offset, 8u);
+  EXPECT_EQ(back.session, SessionId{9});
   EXPECT_EQ(decoded->payload.size(), 100u);
 }
 
