@@ -48,7 +48,24 @@ v1::HeartbeatRequest request_for(const HeartbeatArgs& args) {
   for (const ChunkId chunk : args.deleted) request.add_deleted(chunk.value());
   request.set_group_table_version(args.group_table_version);
   for (const std::string& problem : args.problems) request.add_problems(problem);
+  request.set_sessions_mark(args.sessions_mark);
   return request;
+}
+
+Result<LiveSessionsPtr> sessions_from(const v1::LiveSessions& message) {
+  TRY(convert::check_count("sessions", message.live_size(), kSessionsMax));
+  auto sessions = std::make_shared<LiveSessions>();
+  sessions->next = SessionId{message.next()};
+  sessions->mark = message.mark();
+  SessionId last;
+  sessions->live.reserve(static_cast<std::size_t>(message.live_size()));
+  for (const std::uint64_t value : message.live()) {
+    const SessionId session{value};
+    if (session <= last || session >= sessions->next)
+      return convert::bad("the metadata server lists its sessions out of order");
+    sessions->live.push_back(last = session);
+  }
+  return sessions;
 }
 
 Result<RegisterResult> result_from(const v1::RegisterResponse& response) {
@@ -67,6 +84,7 @@ Result<RegisterResult> result_from(const v1::RegisterResponse& response) {
   result.heartbeat_interval =
       std::chrono::milliseconds{static_cast<std::int64_t>(response.heartbeat_interval_ms())};
   result.group_table = TRY(from_proto(response.group_table()));
+  if (response.has_sessions()) result.sessions = TRY(sessions_from(response.sessions()));
   return result;
 }
 
@@ -81,6 +99,7 @@ Result<HeartbeatResult> result_from(const v1::HeartbeatResponse& response) {
   result.more = response.more();
   if (response.has_group_table()) result.group_table = TRY(from_proto(response.group_table()));
   result.register_again = response.register_again();
+  if (response.has_sessions()) result.sessions = TRY(sessions_from(response.sessions()));
   return result;
 }
 

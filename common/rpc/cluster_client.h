@@ -16,6 +16,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/rpc/live_sessions.h"
 #include "common/rpc/types.h"
 
 namespace dfs {
@@ -37,6 +38,7 @@ struct RegisterResult {
   ServerId server;
   std::chrono::milliseconds heartbeat_interval{0};
   GroupTable group_table;
+  LiveSessionsPtr sessions = nullptr;    // null: not told
 };
 struct HeartbeatArgs {
   ServerId server;
@@ -48,12 +50,14 @@ struct HeartbeatArgs {
   std::vector<ChunkId> deleted;          // from the last answer, done
   std::uint64_t group_table_version = 0; // what it has
   std::vector<std::string> problems;     // for people
+  std::uint64_t sessions_mark = 0;       // of what it was told
 };
 struct HeartbeatResult {
   std::vector<ChunkId> to_delete;
   bool more = false;                     // send the next heartbeat at once
   std::optional<GroupTable> group_table; // when newer
   bool register_again = false;
+  LiveSessionsPtr sessions = nullptr;    // null: as they were
 };
 
 class ClusterClient {

@@ -24,6 +24,8 @@ inline constexpr std::uint32_t kEntriesPerReplyMax = 2048;
 inline constexpr std::uint32_t kChunksPerAllocationMax = 4096;
 inline constexpr std::size_t kAccessTimesPerTouchMax = 1024;
 inline constexpr std::size_t kRangesPerGetMax = 1024;
+// Sessions of a cluster, whatever its settings: a heartbeat's answer lists them.
+inline constexpr std::size_t kSessionsMax = 100'000;
 inline constexpr std::size_t kLeasesPerReturnMax = 4096;
 // What a hello of a session that comes back may list, of each kind.
 inline constexpr std::size_t kLeasesPerHelloMax = 262'144;

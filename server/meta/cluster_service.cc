@@ -51,7 +51,15 @@ Result<HeartbeatArgs> from_proto(v1::HeartbeatRequest&& request) {
   for (const std::uint64_t chunk : request.deleted()) args.deleted.emplace_back(chunk);
   args.group_table_version = request.group_table_version();
   args.problems = {request.problems().begin(), request.problems().end()};
+  args.sessions_mark = request.sessions_mark();
   return args;
+}
+
+void to_proto(const LiveSessions& sessions, v1::LiveSessions& message) {
+  message.set_next(sessions.next.value());
+  message.mutable_live()->Reserve(static_cast<int>(sessions.live.size()));
+  for (const SessionId session : sessions.live) message.add_live(session.value());
+  message.set_mark(sessions.mark);
 }
 
 grpc::ByteBuffer answer_to(const RegisterResult& result) {
@@ -62,6 +70,7 @@ grpc::ByteBuffer answer_to(const RegisterResult& result) {
       static_cast<std::uint64_t>(result.heartbeat_interval.count()));
   to_proto(result.group_table, *response.mutable_group_table());
   response.set_protocol_version(kProtocolVersion);
+  to_proto(*result.sessions, *response.mutable_sessions());
   return serialize_message(response);
 }
 
@@ -71,6 +80,7 @@ grpc::ByteBuffer answer_to(const HeartbeatResult& result) {
   response.set_more(result.more);
   if (result.group_table) to_proto(*result.group_table, *response.mutable_group_table());
   response.set_register_again(result.register_again);
+  if (result.sessions) to_proto(*result.sessions, *response.mutable_sessions());
   return serialize_message(response);
 }
 

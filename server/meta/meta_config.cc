@@ -97,7 +97,7 @@ Result<void> MetaConfig::read(ConfigFile& file) {
   TRY(read_count(file, "queue_max", queue_max, 1, 1'000'000));
   TRY(read_count(file, "batch_max", batch_max, 1, 4'096));
   TRY(read_count(file, "outstanding_max", outstanding_max, 1, 1'000'000));
-  TRY(read_count(file, "sessions_max", sessions_max, 1, 100'000));
+  TRY(read_count(file, "sessions_max", sessions_max, 1, kSessionsMax));
   TRY(read_count(file, "servers_max", servers_max, 1, 10'000));
   TRY(read_count(file, "held_max", held_max, 1, 100'000'000));
   TRY(read_count(file, "locks_max", locks_max, 2, 65'536));

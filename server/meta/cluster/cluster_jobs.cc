@@ -24,7 +24,8 @@ class RegisterJob final : public CoreJob {
     reply_(RegisterResult{.cluster = state->row.record().cluster,
                           .server = server_,
                           .heartbeat_interval = state->cluster.heartbeat_interval(),
-                          .group_table = *state->cluster.table()});
+                          .group_table = *state->cluster.table(),
+                          .sessions = state->roll.newest()});
   }
 
  private:
@@ -46,6 +47,8 @@ class HeartbeatJob final : public CoreJob {
     if (!committed) return reply_(fail(std::move(committed).error()));
     const GroupTablePtr& table = state->cluster.table();
     if (table->version > args_.group_table_version) result_.group_table = *table;
+    const LiveSessionsPtr& sessions = state->roll.newest();
+    if (sessions->mark != args_.sessions_mark) result_.sessions = sessions;
     reply_(std::move(result_));
   }
 

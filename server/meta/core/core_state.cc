@@ -77,6 +77,7 @@ Result<void> CoreState::read_tables(const KvStore& store) {
         sessions.load(id, std::move(record));
         return {};
       }));
+  roll.look(sessions, row.record().next_session);
   const SteadyTime due = sessions.all().empty() ? clock.now() : sessions.orphan_due();
   TRY(for_each_row<tables::Orphans>(store, [&](InodeId id, OrphanRecord&&) -> Result<void> {
     orphans.add(id, due);

@@ -22,6 +22,7 @@
 #include "server/meta/sessions/lease_desk.h"
 #include "server/meta/sessions/lock_desk.h"
 #include "server/meta/sessions/orphan_queue.h"
+#include "server/meta/sessions/session_roll.h"
 #include "server/meta/sessions/session_table.h"
 #include "server/meta/store/record_cache.h"
 #include "server/meta/store/transaction.h"
@@ -68,6 +69,7 @@ class CoreState {
   DiskRoom room;
   OrphanQueue orphans;
   SessionTable sessions;
+  SessionRoll roll;  // of `sessions`
   LockDesk locks;  // in memory alone: no batch keeps or undoes it
   LeaseDesk leases;
   Evictions evictions;

@@ -37,6 +37,7 @@ class HousekeepingJob final : public CoreJob {
   void finish(CoreState* state, Result<void> committed) override {
     *more_ = false;
     if (state == nullptr) return;
+    state->roll.look(state->sessions, state->row.record().next_session);
     const SteadyTime now = state->clock.now();
     if (!committed) {
       for (const InodeId inode : purged_) state->orphans.add(inode, now + kRetryDelay);

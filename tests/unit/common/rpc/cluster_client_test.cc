@@ -109,6 +109,46 @@ TEST_F(ClusterClientTest, RefusesToBeRegisteredInAnotherVersion) {
                         server_->address(), kProtocolVersion + 1, kProtocolVersion));
 }
 
+TEST_F(ClusterClientTest, IsToldWhichSessionsThereAre) {
+  serve([](const v1::HeartbeatRequest& request) -> Result<v1::HeartbeatResponse> {
+    v1::HeartbeatResponse response;
+    if (request.sessions_mark() == 5) return response;
+    v1::LiveSessions& sessions = *response.mutable_sessions();
+    sessions.set_next(9);
+    for (const std::uint64_t id : {2, 4, 8}) sessions.add_live(id);
+    sessions.set_mark(5);
+    return response;
+  });
+  const auto client = make_cluster_client(server_->address());
+  HeartbeatArgs args;
+  const auto told = client->heartbeat(args);
+  ASSERT_TRUE(told && told->sessions);
+  EXPECT_EQ(told->sessions->mark, 5u);
+  for (const std::uint64_t id : {1, 3, 5, 7}) EXPECT_TRUE(told->sessions->has_ended(SessionId{id}));
+  for (const std::uint64_t id : {0, 2, 4, 8, 9, 10})
+    EXPECT_FALSE(told->sessions->has_ended(SessionId{id})) << id;
+  args.sessions_mark = told->sessions->mark;
+  EXPECT_EQ(client->heartbeat(args)->sessions, nullptr);
+}
+
+TEST_F(ClusterClientTest, BelievesNoListOfSessionsThatCannotBe) {
+  std::vector<std::uint64_t> ids;
+  serve([&](const v1::HeartbeatRequest&) -> Result<v1::HeartbeatResponse> {
+    v1::HeartbeatResponse response;
+    response.mutable_sessions()->set_next(9);
+    response.mutable_sessions()->mutable_live()->Add(ids.begin(), ids.end());
+    return response;
+  });
+  const auto client = make_cluster_client(server_->address());
+  const std::vector<std::vector<std::uint64_t>> impossible = {
+      {0}, {9}, {3, 2}, {3, 3}, std::vector<std::uint64_t>(kSessionsMax + 1, 1)};
+  for (const auto& list : impossible) {
+    ids = list;
+    const auto answer = client->heartbeat({});
+    EXPECT_EQ(answer ? Errc::ok : answer.error().code, Errc::bad_message) << list.size();
+  }
+}
+
 TEST_F(ClusterClientTest, GivesUpOnASilentServerAndNamesIt) {
   serve([this](grpc::ByteBuffer, UnaryReply reply) {
     unanswered_.with([&](auto& all) { all.push_back(std::move(reply)); });

@@ -147,6 +147,11 @@ TEST_F(MetaServerTest, RegistersStorageServersAndAnswersTheirHeartbeats) {
   ASSERT_TRUE(answer) << answer.error().to_string();
   EXPECT_FALSE(answer->register_again);
 
+  ASSERT_TRUE(registered->sessions && answer->sessions);
+  EXPECT_EQ(answer->sessions->mark, registered->sessions->mark);
+  beat.sessions_mark = answer->sessions->mark;
+  EXPECT_EQ(client->heartbeat(beat)->sessions, nullptr) << "as they were";
+
   args.cluster = "another";
   const auto refused = client->register_server(args);
   ASSERT_FALSE(refused);
