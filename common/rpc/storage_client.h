@@ -59,6 +59,7 @@ class StorageClient {
  public:
   virtual ~StorageClient() = default;
 
+  //   session_lost  args.session has ended, as far as the server was told
   virtual void put(PutArgs args, std::function<void(Result<PutOutcome>)> done) = 0;
 
   // Fetches all ranges; checksums have been verified. One result per range:

@@ -104,6 +104,7 @@ void ForwardLink::send(PutPart part, std::shared_ptr<const ReceivedBytes> bytes)
     if (unanswered_++ == 0) last_progress_ = clock_.now();
     part.greeting.reset();
     part.forward.clear();
+    part.session = SessionId{};
     queue_.push_back({std::move(part), std::move(bytes)});
     connect = connection_ == nullptr;
     connection = connection_;

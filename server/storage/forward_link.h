@@ -51,7 +51,7 @@ class ForwardLink : public std::enable_shared_from_this<ForwardLink> {
   Ticket begin(ChunkId chunk, ForwardDone done);
   // The answer is of no interest any more; `done` is not called.
   void forget(ChunkId chunk, Ticket ticket);
-  // The part's greeting and forward targets are ignored. Parts of chunks that
+  // The part's greeting, forward targets and session are ignored. Parts of chunks that
   // were answered already are dropped.
   void send(PutPart part, std::shared_ptr<const ReceivedBytes> bytes);
   // From time to time: gives a connection up that makes no progress.

@@ -33,12 +33,12 @@ bool is_refusal(Errc code) {
 }  // namespace
 
 Heartbeat::Heartbeat(ClusterClient& meta, StoreSet& stores, ServerFacts facts,
-                     milliseconds pause_max, Learn learn)
+                     milliseconds pause_max, Listeners listeners)
     : meta_(meta),
       stores_(stores),
       facts_(std::move(facts)),
       pause_max_(pause_max),
-      learn_(std::move(learn)) {}
+      listeners_(std::move(listeners)) {}
 
 milliseconds Heartbeat::step() { return registered_ ? beat() : register_now(); }
 
@@ -71,8 +71,8 @@ Result<void> Heartbeat::registered(const RegisterResult& result) {
     return fail(Errc::bad_message, "the metadata server registered us without saying as what");
   TRY(stores_.join(result.cluster, result.server));
   interval_ = std::clamp(result.heartbeat_interval, milliseconds{50}, milliseconds{60'000});
-  table_version_ = result.group_table.version;
-  learn_(result.group_table);
+  learn(result.group_table);
+  learn(result.sessions);
   registered_ = true;
   no_trouble();
   log_info("storage", "registered as server {} of cluster {}", result.server.value(),
@@ -95,14 +95,13 @@ milliseconds Heartbeat::beat() {
                                  .used = space.used,
                                  .deleted = deleted_,
                                  .group_table_version = table_version_,
-                                 .problems = stores_.problems()});
+                                 .problems = stores_.problems(),
+                                 .sessions_mark = sessions_mark_});
   if (!result) return trouble(result.error());
   no_trouble();
   deleted_.clear();
-  if (result->group_table) {
-    table_version_ = result->group_table->version;
-    learn_(*result->group_table);
-  }
+  if (result->group_table) learn(*result->group_table);
+  learn(result->sessions);
   if (result->register_again) {
     log_info("storage", "the metadata server does not know this server any more");
     registered_ = false;
@@ -111,6 +110,17 @@ milliseconds Heartbeat::beat() {
   if (!result->to_delete.empty()) delete_chunks(std::move(result->to_delete));
   const bool at_once = !deleted_.empty() || (result->more && !deletion_fails_);
   return at_once ? milliseconds{0} : interval_;
+}
+
+void Heartbeat::learn(const GroupTable& table) {
+  table_version_ = table.version;
+  listeners_.groups(table);
+}
+
+void Heartbeat::learn(const LiveSessionsPtr& sessions) {
+  if (sessions == nullptr) return;
+  sessions_mark_ = sessions->mark;
+  listeners_.sessions(sessions);
 }
 
 // What is not acknowledged - too much at once, or it cannot be deleted - is

@@ -1,5 +1,6 @@
 // How a storage server stays known to the metadata server: it registers,
-// sends heartbeats, deletes what it is told to and learns the group table.
+// sends heartbeats, deletes what it is told to and learns the group table and
+// which sessions there are.
 //
 // One step() after another, each at most as long as the client's time limit
 // (and the deletions it was given); between them the caller waits as long as
@@ -36,11 +37,16 @@ struct ServerFacts {
 
 class Heartbeat {
  public:
-  using Learn = std::function<void(const GroupTable&)>;
+  // Who gets what the metadata server tells: each newer group table, and the
+  // sessions whenever they are others. Called by step().
+  struct Listeners {
+    std::function<void(const GroupTable&)> groups;
+    std::function<void(LiveSessionsPtr)> sessions;
+  };
 
-  // What is referred to must outlive this. `learn` gets each newer group table.
+  // What is referred to must outlive this.
   Heartbeat(ClusterClient& meta, StoreSet& stores, ServerFacts facts,
-            std::chrono::milliseconds pause_max, Learn learn);
+            std::chrono::milliseconds pause_max, Listeners listeners);
 
   // Does what is due; returns how long to wait before the next step.
   std::chrono::milliseconds step();
@@ -55,6 +61,8 @@ class Heartbeat {
   std::chrono::milliseconds register_now();
   std::chrono::milliseconds beat();
   Result<void> registered(const RegisterResult& result);
+  void learn(const GroupTable& table);
+  void learn(const LiveSessionsPtr& sessions);
   void delete_chunks(std::vector<ChunkId> chunks);
   std::chrono::milliseconds trouble(const Error& error);
   std::chrono::milliseconds next_pause();
@@ -64,13 +72,14 @@ class Heartbeat {
   StoreSet& stores_;
   const ServerFacts facts_;
   const std::chrono::milliseconds pause_max_;
-  const Learn learn_;
+  const Listeners listeners_;
 
   // Of the one who steps.
   bool registered_ = false;
   std::chrono::milliseconds interval_{1'000};
   std::chrono::milliseconds pause_{0};
   std::uint64_t table_version_ = 0;
+  std::uint64_t sessions_mark_ = 0;
   std::vector<ChunkId> deleted_;  // to be acknowledged
   std::optional<Errc> told_;      // the trouble that was logged
   bool deletion_fails_ = false;   // the same

@@ -43,6 +43,7 @@ PutJob::PutJob(ServiceContext& context, std::string cluster, ServerId self,
             .length = first.length,
             .inode = first.inode,
             .file_offset = first.file_offset},
+      session_(first.session),
       settings_(settings_of(first)),
       resumed_(first.query) {
   for (const ForwardTarget& target : first.forward) {
@@ -57,6 +58,8 @@ PutJob::PutJob(ServiceContext& context, std::string cluster, ServerId self,
 }
 
 void PutJob::take(PutPart part, std::shared_ptr<const ReceivedBytes> bytes) {
+  if (const auto allowed = context_.sessions.check(session_); !allowed)
+    return fail_job(allowed.error());
   if (part.offset == 0 && !resumed_) begin_forwarding();
   if (!resumed_) forward(part, bytes);
   Pending pending{.query = part.query,

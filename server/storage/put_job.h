@@ -5,6 +5,11 @@
 // An error of our own is answered at once and ends the job; an error of
 // another member is part of the answer.
 //
+// A part that comes after the session has ended whose chunk it is ends the job:
+// an upload does not outlive its session. That is decided here, by the member
+// that the client sends to. The others are not told of the session: they would
+// decide by what they know, and some have the chunk that others refuse.
+//
 // A job that began with a query (an interrupted upload going on) forwards
 // nothing on the way: the sender leaves out what is here already, which
 // another member may lack. When the chunk is whole, it is sent from the store.
@@ -84,6 +89,7 @@ class PutJob : public std::enable_shared_from_this<PutJob> {
   const ServerId self_;
   const std::shared_ptr<PutAnswers> answers_;
   const ChunkMeta meta_;
+  const SessionId session_;
   const PutPart settings_;  // epoch, sync, capability: for the members
   const bool resumed_;
 

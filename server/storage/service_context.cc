@@ -14,4 +14,10 @@ Result<void> GroupEpochs::check(GroupId group, Epoch epoch) const {
                                              group.value(), newest.value(), epoch.value()));
 }
 
+Result<void> SessionFence::check(SessionId session) const {
+  const LiveSessionsPtr known = sessions_.with([](const auto& sessions) { return sessions; });
+  if (known == nullptr || !known->has_ended(session)) return {};
+  return fail(Errc::session_lost, fmt::format("session {} has ended", session.value()));
+}
+
 }  // namespace dfs::storage

@@ -5,11 +5,13 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/base/guarded.h"
 #include "common/base/ids.h"
+#include "common/rpc/live_sessions.h"
 #include "common/rpc/types.h"
 #include "server/storage/byte_budget.h"
 #include "server/storage/replicator.h"
@@ -37,6 +39,20 @@ class GroupEpochs {
   Guarded<std::map<GroupId, Epoch>> epochs_;
 };
 
+// Which sessions may store chunks: all that have not ended, as the metadata
+// server told last. Threads: any.
+class SessionFence {
+ public:
+  void learn(LiveSessionsPtr sessions) {
+    sessions_.with([&](auto& known) { known = std::move(sessions); });
+  }
+  // `session_lost` if it has ended; 0, which is nobody, may always.
+  Result<void> check(SessionId session) const;
+
+ private:
+  Guarded<LiveSessionsPtr> sessions_;  // null: nothing was told
+};
+
 struct ServiceContext {
   const StorageConfig& config;
   const Clock& clock;
@@ -46,6 +62,7 @@ struct ServiceContext {
   std::shared_ptr<ByteBudget> received;  // from senders, not yet written and forwarded
   std::shared_ptr<ByteBudget> sending;   // read, not yet sent to readers
   GroupEpochs& epochs;
+  SessionFence& sessions;
   StorageMetrics& metrics;
 };
 

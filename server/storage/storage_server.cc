@@ -55,7 +55,8 @@ class Server final : public StorageServer {
     context_ = std::make_unique<ServiceContext>(
         ServiceContext{.config = config_, .clock = clock_, .stores = *stores_,
                        .disk = disk_threads_, .replicator = replicator_, .received = received_,
-                       .sending = sending_, .epochs = epochs_, .metrics = metrics_});
+                       .sending = sending_, .epochs = epochs_, .sessions = sessions_,
+                       .metrics = metrics_});
     service_ = std::make_unique<StorageService>(*context_, [this] { return membership(); });
     StreamServer::Options options;
     options.listen_address = config_.listen_address;
@@ -110,7 +111,9 @@ class Server final : public StorageServer {
       const std::lock_guard lock(heartbeat_mutex_);
       heartbeat_ = std::make_unique<Heartbeat>(
           *meta_, *stores_, std::move(facts), config_.retry_pause_max,
-          [this](const GroupTable& table) { epochs_.learn(table); });
+          Heartbeat::Listeners{
+              .groups = [this](const GroupTable& table) { epochs_.learn(table); },
+              .sessions = [this](LiveSessionsPtr live) { sessions_.learn(std::move(live)); }});
     }
     beating_ = std::make_unique<Repeater>("heartbeat", [this] { return heartbeat_->step(); });
   }
@@ -161,6 +164,7 @@ class Server final : public StorageServer {
   PosixDisk disk_;
   StorageMetrics metrics_;
   GroupEpochs epochs_;
+  SessionFence sessions_;
   Executor disk_threads_;
   const std::shared_ptr<ByteBudget> received_;
   const std::shared_ptr<ByteBudget> sending_;

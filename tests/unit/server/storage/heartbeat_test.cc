@@ -49,7 +49,9 @@ class HeartbeatTest : public testing::Test {
     });
     heartbeat_ = std::make_unique<Heartbeat>(
         meta_, *stores_, facts(), milliseconds{5'000},
-        [this](const GroupTable& table) { learnt_.push_back(table.version); });
+        Heartbeat::Listeners{
+            .groups = [this](const GroupTable& table) { learnt_.push_back(table.version); },
+            .sessions = [this](const LiveSessionsPtr& live) { marks_.push_back(live->mark); }});
   }
   static ServerFacts facts() {
     ServerFacts facts;
@@ -75,6 +77,11 @@ class HeartbeatTest : public testing::Test {
     result.more = more;
     return result;
   }
+  static LiveSessionsPtr sessions(std::uint64_t mark) {
+    LiveSessions live;
+    live.mark = mark;
+    return std::make_shared<LiveSessions>(live);
+  }
   void register_it() {
     meta_.register_answers.push_back(registration());
     heartbeat_->step();
@@ -85,6 +92,7 @@ class HeartbeatTest : public testing::Test {
   ScriptedMeta meta_;
   std::unique_ptr<StoreSet> stores_;
   std::vector<std::uint64_t> learnt_;
+  std::vector<std::uint64_t> marks_;
   std::unique_ptr<Heartbeat> heartbeat_;
 };
 
@@ -164,6 +172,24 @@ TEST_F(HeartbeatTest, RegistersAgainWhenItIsNotKnownAnyMore) {
   EXPECT_EQ(meta_.registrations[1].cluster, "cluster-1");
   EXPECT_EQ(meta_.registrations[1].server, ServerId{4});
   EXPECT_EQ(meta_.registrations[1].identity, meta_.registrations[0].identity);
+}
+
+TEST_F(HeartbeatTest, LearnsWhichSessionsThereAreAndSaysWhatItKnows) {
+  RegisterResult first = registration();
+  first.sessions = sessions(8);
+  meta_.register_answers.push_back(first);
+  heartbeat_->step();
+  EXPECT_EQ(marks_, std::vector<std::uint64_t>{8}) << "before anybody may put";
+  meta_.beat_answers.push_back(HeartbeatResult{});
+  heartbeat_->step();
+  EXPECT_EQ(meta_.beats.back().sessions_mark, 8u);
+  HeartbeatResult news;
+  news.sessions = sessions(7);
+  meta_.beat_answers.push_back(news);
+  heartbeat_->step();
+  heartbeat_->step();
+  EXPECT_EQ(meta_.beats.back().sessions_mark, 7u);
+  EXPECT_EQ(marks_, (std::vector<std::uint64_t>{8, 7}));
 }
 
 TEST_F(HeartbeatTest, DeletesWhatItIsToldAndSaysSoNextTime) {

@@ -48,13 +48,19 @@ class FakeCluster {
     info.alive = true;
     ++table_.version;
     return RegisterResult{.cluster = "cluster-1", .server = server,
-                          .heartbeat_interval = milliseconds{50}, .group_table = table_};
+                          .heartbeat_interval = milliseconds{50}, .group_table = table_,
+                          .sessions = sessions_};
   }
   void set_epoch(GroupId group, Epoch epoch) {
     const std::lock_guard lock(mutex_);
     table_.groups[group].group = group;
     table_.groups[group].epoch = epoch;
     ++table_.version;
+  }
+  // Told to who registers from now on.
+  void set_sessions(SessionId next, std::vector<SessionId> live) {
+    const std::lock_guard lock(mutex_);
+    sessions_ = std::make_shared<LiveSessions>(LiveSessions{next, std::move(live), next.value()});
   }
   GroupTablePtr table() const {
     const std::lock_guard lock(mutex_);
@@ -65,6 +71,7 @@ class FakeCluster {
  private:
   mutable std::mutex mutex_;
   GroupTable table_;
+  LiveSessionsPtr sessions_;
   std::uint32_t last_ = 0;
 };
 
@@ -92,7 +99,7 @@ class StorageServerTest : public testing::Test {
   }
   void start_all(int count) {
     for (int i = 0; i < count; ++i) {
-      machines_.emplace_back().directory = root_.path() / std::to_string(i);
+      machines_.emplace_back().directory = root_.path() / std::to_string(machines_.size());
       start(machines_.back());
     }
   }
@@ -304,6 +311,42 @@ TEST_F(StorageServerTest, RefusesOldEpochsAndForeignClusters) {
   args.epoch = Epoch{5};
   EXPECT_EQ(put_error(*server, args), Errc::ok);
   EXPECT_EQ(put_error(*client(machines_[0], "cluster-9"), args), Errc::wrong_cluster);
+}
+
+TEST_F(StorageServerTest, TakesNothingFromASessionThatHasEnded) {
+  cluster_.set_sessions(SessionId{5}, {SessionId{2}, SessionId{4}});
+  start_all(1);
+  const auto server = client(machines_[0]);
+  const TestChunk chunk = make_chunk(1, 5 << 20);
+  PutArgs args = put_args(chunk);
+  for (const bool resume : {false, true}) {
+    args.resume = resume;
+    args.session = SessionId{3};
+    EXPECT_EQ(put_error(*server, args), Errc::session_lost);
+  }
+  EXPECT_EQ(fetch(*server, chunk), "not_found");
+  for (const std::uint64_t session : {2, 4, 5, 99, 0}) {
+    args.session = SessionId{session};
+    EXPECT_EQ(put_error(*server, args), Errc::ok) << "of session " << session;
+  }
+}
+
+// Decided where the client sends to; the first server was told before session 1 ended.
+TEST_F(StorageServerTest, PassesOnWhatItTookWhateverTheOthersKnowOfTheSession) {
+  cluster_.set_sessions(SessionId{2}, {SessionId{1}});
+  start_all(1);
+  cluster_.set_sessions(SessionId{2}, {});
+  start_all(1);
+  for (const std::uint32_t length : {5000u, 5u << 20}) {
+    const TestChunk chunk = make_chunk(length, length);
+    PutArgs args = put_args(chunk, {machines_[1].id});
+    args.session = SessionId{1};
+    EXPECT_EQ(put_error(*client(machines_[1]), args), Errc::session_lost);
+    const auto outcome = put(*client(machines_[0]), args);
+    ASSERT_TRUE(outcome) << outcome.error().to_string();
+    EXPECT_EQ(outcome->stored_on.size(), 2u);
+    EXPECT_EQ(fetch(*client(machines_[1]), chunk), "right");
+  }
 }
 
 TEST_F(StorageServerTest, KeepsWhatItAcknowledgedOverARestart) {
