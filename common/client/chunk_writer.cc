@@ -162,6 +162,7 @@ ChunkWriter::PreparedPtr ChunkWriter::prepare(const InodeStatePtr& state,
   }
   attempt.first = targets.front();
   attempt.epoch = table->groups.at(group).epoch;
+  attempt.session = parts_.meta.session();
 
   PutArgs& args = prepared->args;
   args.chunk = upload.chunk;
@@ -171,7 +172,7 @@ ChunkWriter::PreparedPtr ChunkWriter::prepare(const InodeStatePtr& state,
   args.capability = upload.capability;
   args.inode = state->inode;
   args.file_offset = chunk->file_offset;
-  args.session = parts_.meta.session();
+  args.session = attempt.session;
   args.pieces = chunk->pieces();
   args.checksums = chunk->checksums();
   args.resume = upload.resume;
@@ -245,6 +246,9 @@ ChunkWriter::Verdict ChunkWriter::judge(const Attempt& attempt, const Error& pro
       const bool newer = group != table->groups.end() && group->second.epoch > attempt.epoch;
       return newer ? Verdict::next_member : Verdict::again;
     }
+    case Errc::session_lost:
+      parts_.health.answered(attempt.first);
+      return parts_.meta.session() == attempt.session ? Verdict::again : Verdict::next_member;
     case Errc::corrupt:
       attempt.chunk->upload.resume = false;
       return ++upload.refusals < kRefusalsMax ? Verdict::next_member : Verdict::give_up;

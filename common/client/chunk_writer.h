@@ -5,6 +5,8 @@
 //   forward targets failed  the chunk is placed with what they lack, if enough
 //                           copies exist; else another group is tried
 //   nobody answers          again after a pause that grows
+//   session_lost            again under the session that takes the place of the
+//                           one that has ended; until there is one, after a pause
 //   no_space everywhere, not_permitted, ...   given up: the inode keeps the
 //                           error, the bytes are forgotten
 //
@@ -76,6 +78,7 @@ class ChunkWriter {
     ServerId first;
     std::vector<ServerId> members;  // that should get it
     Epoch epoch;
+    SessionId session;  // under which it is sent
     bool sync = false;
   };
   enum class Verdict { done, next_member, other_group, new_name, again, give_up };

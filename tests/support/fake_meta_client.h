@@ -157,6 +157,8 @@ class FakeMetaClient final : public MetaClient {
       if (answer) done(std::move(*answer));
     }
   }
+  // As when the server has ended the session and the client has noticed.
+  void replace_session() { session_ = server_.begin_session(); }
   void hold_answers() {
     const std::lock_guard lock(mutex_);
     holding_ = true;

@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -85,6 +86,11 @@ class FakeStoragePool final : public StoragePool {
     const std::lock_guard lock(mutex_);
     change(servers_.at(server).mood);
     wake_.notify_all();
+  }
+  // Its puts are refused from now on, by every server that a client sends to.
+  void end_session(SessionId session) {
+    const std::lock_guard lock(mutex_);
+    ended_.insert(session);
   }
   void forget_chunks(ServerId server) {
     const std::lock_guard lock(mutex_);
@@ -247,6 +253,7 @@ class FakeStoragePool final : public StoragePool {
     for (std::size_t i = 0; i + 1 < args.pieces.size(); ++i) {
       if (args.pieces[i].size() % kBlockSize != 0) return fail(Errc::bad_message, "odd piece");
     }
+    if (ended_.contains(args.session)) return fail(Errc::session_lost, "the session has ended");
     const Result<void> here = store(id, args);
     if (!here) return fail(here.error());
     PutOutcome outcome;
@@ -322,6 +329,7 @@ class FakeStoragePool final : public StoragePool {
   std::condition_variable wake_;
   mutable std::condition_variable happened_;
   std::map<ServerId, Server> servers_;
+  std::set<SessionId> ended_;
   std::deque<Task> queue_;
   std::size_t puts_ = 0;
   std::size_t gets_ = 0;

@@ -112,6 +112,58 @@ TEST_F(EngineFailureTest, UploadsAgainWhenTheReplyWasLost) {
   mount.fs->close(file);
 }
 
+TEST_F(EngineFailureTest, SendsUnderTheNextSessionWhatTheLastOneMayNotSendAnyMore) {
+  FakeMount mount(cluster_);
+  const OpenFilePtr file = mount.create("a");
+  ASSERT_TRUE(mount.write(*file, 0, pattern(3000)));
+  all([](FakeServerMood& m) { m.holds = true; });
+  std::thread ending([&] {
+    cluster_.storage.await([](const FakeStoragePool& pool) { return pool.waiting() > 0; });
+    cluster_.storage.end_session(mount.meta.session());
+    mount.meta.replace_session();
+    all([](FakeServerMood& m) { m.holds = false; });
+  });
+  ASSERT_TRUE(mount.fs->fsync(*file, {}));
+  ending.join();
+  EXPECT_EQ(cluster_.storage.puts(), 2U) << "and at once";
+  EXPECT_EQ(cluster_.meta.allocations(), 1U) << "under the same name";
+  ASSERT_EQ(cluster_.meta.placements().size(), 0U) << "no server is taken for a failed one";
+  EXPECT_EQ(mount.read(*file, 0, 4000), pattern(3000));
+  mount.fs->close(file);
+}
+
+TEST_F(EngineFailureTest, WaitsForTheNextSessionWhenTheLastOneHasEnded) {
+  FakeMount mount(cluster_);
+  const OpenFilePtr file = mount.create("a");
+  ASSERT_TRUE(mount.write(*file, 0, pattern(3000)));
+  cluster_.storage.end_session(mount.meta.session());
+  std::thread next([&] {
+    cluster_.storage.await([](const FakeStoragePool& pool) { return pool.puts() >= 3; });
+    mount.meta.replace_session();
+  });
+  ASSERT_TRUE(mount.fs->fsync(*file, {}));
+  next.join();
+  EXPECT_EQ(cluster_.meta.allocations(), 1U);
+  EXPECT_EQ(cluster_.meta.placements().size(), 0U);
+  EXPECT_EQ(mount.read(*file, 0, 4000), pattern(3000));
+  mount.fs->close(file);
+}
+
+TEST_F(EngineFailureTest, ASoftMountDoesNotWaitForTheNextSessionForEver) {
+  ClientConfig config = small_config();
+  config.soft_timeout = std::chrono::milliseconds{60};
+  FakeMount mount(cluster_, config);
+  const OpenFilePtr file = mount.create("a");
+  ASSERT_TRUE(mount.write(*file, 0, "lost"));
+  cluster_.storage.end_session(mount.meta.session());
+  EXPECT_EQ(mount.fs->flush(*file, {}).error().code, Errc::timed_out);
+  mount.meta.replace_session();
+  ASSERT_TRUE(mount.write(*file, 0, "kept"));
+  ASSERT_TRUE(mount.fs->flush(*file, {}));
+  EXPECT_EQ(mount.read(*file, 0, 10), "kept");
+  mount.fs->close(file);
+}
+
 TEST_F(EngineFailureTest, TakesAnotherNameWhenOtherBytesHaveIt) {
   FakeMount mount(cluster_);
   all([](FakeServerMood& m) {
