@@ -139,6 +139,9 @@ void do_open(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   if (options.truncate) request.changed();
   if (!opened) return request.reply_error(opened.error());
   info->keep_cache = opened->keep_cache;
+  // The kernel puts what is appended into its pages at the end that it knows of;
+  // other mounts may have moved it.
+  info->direct_io = options.append && !options.read && state.config.names_are_known;
   info->noflush = needs_no_flush(options, *opened);
   // The kernel knows of an access only where it has asked for bytes.
   if (opened->access_time_moved) state.forget_attributes(InodeId{inode});

@@ -98,7 +98,8 @@ Result<void> Engine::remove_directory(InodeId parent, const std::string& name,
 
 Result<void> Engine::rename(const RenameArgs& args, const CallContext& context) {
   RenameArgs asked = args;
-  asked.keep = may_be_open_untold(args.new_parent, args.new_name);
+  // Also for whoever has just looked up what is replaced, and is about to open it.
+  asked.keep = config_.leases;
   const RemovedResult result = TRY(change<RemovedResult>(std::move(asked), context));
   if (result.removed) learn_removed(*result.removed);
   learn(result.moved);

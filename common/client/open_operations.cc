@@ -7,7 +7,12 @@ namespace dfs {
 Opened Engine::opened_locked(const InodeStatePtr& state, const OpenOptions& options) {
   ++state->opens;
   Opened result;
-  result.keep_cache = state->pages_usable_locked() && !options.direct;
+  // Under a lease the pages are right whoever read them: what was not was forgotten
+  // with the lease before.
+  const bool under_lease = config_.leases &&
+                           freshness_.leases_decide(state->attributes.consistency) &&
+                           gate_.keeps(state->inode, state->attributes.lease_order);
+  result.keep_cache = (under_lease || state->pages_usable_locked()) && !options.direct;
   // Whatever is not kept is read again, and is then of this data_change.
   state->pages_change = state->attributes.data_change;
   result.was_locked_here = state->was_locked_here.load();
@@ -41,7 +46,9 @@ Result<Opened> Engine::open_asking(InodeId inode, const OpenOptions& options,
   {
     const std::lock_guard lock(state->mutex);
     ++state->told_opens;
-    const bool is_removed = answer.attributes.nlink == 0 && state->opens == 0;
+    // Under leases the name was right when it was looked up.
+    const bool is_removed = answer.attributes.nlink == 0 && state->opens == 0 &&
+                            !freshness_.leases_decide(answer.attributes.consistency);
     if (!is_removed) {
       state->learn_opened_locked(answer, clock_.now());
       return opened_locked(state, options);
