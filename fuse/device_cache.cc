@@ -14,4 +14,8 @@ void DeviceCache::forget_pages(InodeId inode, const FileRange& range) {
   notify_pages(device_.get(), inode, range.offset, range.length);
 }
 
+void DeviceCache::store(InodeId inode, std::uint64_t offset, BufferView bytes) {
+  notify_store(device_.get(), inode, offset, bytes);
+}
+
 }  // namespace dfs::fuse

@@ -18,6 +18,7 @@ class DeviceCache final : public KernelCache {
   void forget_attributes(InodeId inode) override;
   void forget_names() override;
   void forget_pages(InodeId inode, const FileRange& range) override;
+  void store(InodeId inode, std::uint64_t offset, BufferView bytes) override;
 
  private:
   const UniqueFd device_;

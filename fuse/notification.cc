@@ -47,6 +47,16 @@ void notify_pages(int device, InodeId inode, std::uint64_t offset, std::uint64_t
   notify_inode(device, inode, static_cast<std::int64_t>(offset), static_cast<std::int64_t>(length));
 }
 
+void notify_store(int device, InodeId inode, std::uint64_t offset, BufferView bytes) {
+  fuse_notify_store_out body{};
+  body.nodeid = inode.value();
+  body.offset = offset;
+  body.size = static_cast<std::uint32_t>(bytes.size());
+  std::array<iovec, 3> parts{iovec{}, part_of(body),
+                             iovec{const_cast<std::byte*>(bytes.data()), bytes.size()}};
+  send(device, FUSE_NOTIFY_STORE, parts);
+}
+
 void notify_entry(int device, InodeId parent, const std::string& name) {
   fuse_notify_inval_entry_out body{};
   body.parent = parent.value();

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "common/base/bytes.h"
 #include "common/base/ids.h"
 
 namespace dfs::fuse {
@@ -16,6 +17,8 @@ namespace dfs::fuse {
 void notify_attributes(int device, InodeId inode);
 // Attributes, and the pages in [offset, offset + length); length 0: to the end.
 void notify_pages(int device, InodeId inode, std::uint64_t offset, std::uint64_t length);
+// The file has these bytes; it ends where they do, or later.
+void notify_store(int device, InodeId inode, std::uint64_t offset, BufferView bytes);
 // One name, also if it was known to be absent.
 void notify_entry(int device, InodeId parent, const std::string& name);
 // Every name is asked for again; waits for nothing. Linux 6.16.

@@ -26,7 +26,8 @@ Result<void> await_change(std::unique_lock<std::mutex>& lock, InodeState& state,
 
 Result<std::size_t> Engine::read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
                                  const CallContext& context) {
-  TRY(await_lease(file.state(), LeaseKind::read, {offset, into.size()}, context));
+  TRY(await_lease(file.state(), LeaseKind::read, file.locked_pages({offset, into.size()}),
+                  context));
   const auto bytes = files_.read(file, offset, into, context.interrupt);
   if (bytes) accessed(*file.state(), context);
   return bytes;
@@ -83,7 +84,8 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
       TRY(await_room(write.needed, until));
       continue;
     }
-    const bool lost = TRY(await_lease(state, LeaseKind::write, {offset, data.size()}, context));
+    const bool lost = TRY(await_lease(state, LeaseKind::write,
+                                      file.locked_pages({offset, data.size()}), context));
     pages_are_old = pages_are_old || lost;
   }
   if (write.was_clean) write_back_.wrote(state);
@@ -95,6 +97,9 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
     const std::uint64_t to = std::max(write.offset, offset) + data.size();
     keeper_.forget_pages_soon(state->inode, {from, to - from});
   }
+  // Who reads here believes the kernel's idea of the size, which it would take from
+  // where it thought the end was.
+  if (write.offset != offset) keeper_.show_end_soon(state->inode, write.offset, data);
   return finish_write_through(state, context);
 }
 

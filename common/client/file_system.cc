@@ -97,7 +97,7 @@ void Engine::learn_removed(const Attributes& removed) {
     return;
   }
   const std::lock_guard lock(state->mutex);
-  if (state->opens == 0) state->dirty.clear();
+  state->drop_unsent_locked();
 }
 
 // Under a lease, what the cache has from before it came into use would hold again.

@@ -70,6 +70,7 @@ class InodeState {
   bool holds_writes = false;
   std::optional<Error> error;  // for the next flush, fsync or close
   bool gone = false;           // the server does not have the inode any more
+  bool dropped = false;        // it was removed and in no use: bytes of it were not sent
   std::uint32_t opens = 0;
   // As often as the server knows: opening under a lease does not tell it. Never
   // above `opens` for long: close() has it counted down.
@@ -131,6 +132,13 @@ class InodeState {
   // --- asking ---
   std::uint64_t size_locked() const;
   Attributes merged_locked() const;
+
+  // It has no name and no user: nobody will read what was not sent.
+  void drop_unsent_locked() {
+    if (opens > 0 || dirty.empty()) return;
+    dirty.clear();
+    dropped = true;
+  }
 
   // Nothing would be lost if it were forgotten.
   bool idle_locked() const { return opens == 0 && dirty.empty() && !error && !exclusive; }

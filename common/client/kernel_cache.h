@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "common/base/bytes.h"
 #include "common/base/ids.h"
 #include "common/rpc/meta_api.h"
 
@@ -21,6 +22,9 @@ class KernelCache {
   // The pages in a range of a file, and its attributes. Waits for requests whose
   // pages are locked.
   virtual void forget_pages(InodeId inode, const FileRange& range) = 0;
+  // The file has these bytes at `offset`, and so ends there at the earliest. Waits
+  // for requests whose pages are locked.
+  virtual void store(InodeId inode, std::uint64_t offset, BufferView bytes) = 0;
 };
 
 }  // namespace dfs

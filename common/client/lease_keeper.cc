@@ -108,6 +108,15 @@ void LeaseKeeper::forget_pages_soon(InodeId inode, const FileRange& range) {
   static_cast<void>(forget_elsewhere(inode, {{from, to - from}})->wait(kForgetSoonPatience));
 }
 
+// One byte does: it is the end that counts.
+void LeaseKeeper::show_end_soon(InodeId inode, std::uint64_t offset, BufferView data) {
+  const std::uint64_t at = offset + data.size() - 1;
+  const auto last = elsewhere([inode, at, byte = data.back()](KernelCache& kernel) {
+    kernel.store(inode, at, {&byte, 1});
+  });
+  static_cast<void>(last->wait(kForgetSoonPatience));
+}
+
 // --- the thread ----------------------------------------------------------------------------
 
 std::optional<SteadyTime> LeaseKeeper::lapses_at() const {
@@ -294,14 +303,21 @@ bool LeaseKeeper::Forgetting::wait(milliseconds patience) {
 
 std::shared_ptr<LeaseKeeper::Forgetting> LeaseKeeper::forget_elsewhere(
     InodeId inode, std::vector<FileRange> ranges) {
+  return elsewhere([inode, ranges = std::move(ranges)](KernelCache& kernel) {
+    for (const FileRange& range : ranges) kernel.forget_pages(inode, range);
+  });
+}
+
+std::shared_ptr<LeaseKeeper::Forgetting> LeaseKeeper::elsewhere(
+    std::function<void(KernelCache&)> tell) {
   auto forgetting = std::make_shared<Forgetting>();
   const auto kernel = kernel_.with([](const auto& known) { return known; });
   if (kernel == nullptr) {
     forgetting->over = true;
     return forgetting;
   }
-  const auto work = [kernel, forgetting, inode, ranges = std::move(ranges)] {
-    for (const FileRange& range : ranges) kernel->forget_pages(inode, range);
+  const auto work = [kernel, forgetting, tell = std::move(tell)] {
+    tell(*kernel);
     const std::lock_guard lock(forgetting->mutex);
     forgetting->over = true;
     forgetting->changed.notify_all();

@@ -66,6 +66,8 @@ class LeaseKeeper {
   void lost(std::vector<InodeId> inodes);
   // The pages in a range are not what the server has. Waits for it, but not for long.
   void forget_pages_soon(InodeId inode, const FileRange& range);
+  // The file has these last bytes of `data`, written at `offset`. As above.
+  void show_end_soon(InodeId inode, std::uint64_t offset, BufferView data);
   // Trust may end later now.
   void confirmed();
 
@@ -99,6 +101,7 @@ class LeaseKeeper {
   static std::uint32_t untold_opens(InodeState& state);
   void told_opens(InodeState& state, std::uint32_t count);
   std::shared_ptr<Forgetting> forget_elsewhere(InodeId inode, std::vector<FileRange> ranges);
+  std::shared_ptr<Forgetting> elsewhere(std::function<void(KernelCache&)> work);
 
   const Parts parts_;
   Interrupt stop_;

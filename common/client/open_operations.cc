@@ -48,7 +48,8 @@ Result<Opened> Engine::open_asking(InodeId inode, const OpenOptions& options,
     ++state->told_opens;
     // Under leases the name was right when it was looked up.
     const bool is_removed = answer.attributes.nlink == 0 && state->opens == 0 &&
-                            !freshness_.leases_decide(answer.attributes.consistency);
+                            (state->dropped ||
+                             !freshness_.leases_decide(answer.attributes.consistency));
     if (!is_removed) {
       state->learn_opened_locked(answer, clock_.now());
       return opened_locked(state, options);
@@ -138,7 +139,7 @@ void Engine::close(OpenFilePtr file) {
     --state.opens;
     told = state.take_overtold_locked();
     // Without a name and without a user nobody will read it again.
-    if (state.opens == 0 && state.attributes.nlink == 0) state.dirty.clear();
+    if (state.attributes.nlink == 0) state.drop_unsent_locked();
     dirty = !state.dirty.empty();
   }
   release_locks_of(*file, file->state(), dirty);
