@@ -66,7 +66,7 @@ class LeaseDesk {
   // same `order`; 0: there was none yet.
   LeaseKind grant(LeaseKey key, LeaseKind wish, Turn turn, std::uint64_t& order);
 
-  // A session asks to write the inode, for the first time in this request.
+  // A session asks to write the inode; to be said once for each request.
   void asked_to_write(LeaseKey key);
   // Sessions write it in turns: a lease to write would be taken back at once.
   bool is_contended(InodeId inode);
@@ -74,6 +74,8 @@ class LeaseDesk {
 
   // --- what is given up --------------------------------------------------------
 
+  // What was granted by lease.order or before is at most lease.keep from now on,
+  // and recalls up to that order that want no more are answered.
   void give_back(SessionId session, const ReturnedLease& lease);
   // There is no such inode any more.
   void gone(InodeId inode);

@@ -13,6 +13,7 @@ constexpr std::size_t kNameBytesMax = 256;
 constexpr std::size_t kPlaceBytesMax = 4'096;
 constexpr std::size_t kReplyRowsAtOnce = 4'096;
 const std::vector<HeldLock> kNoLocks;
+constexpr const char* kSuperseded = "the session goes on as another one";
 
 // Which replies of a session the table has, for one that a former process knew.
 Result<void> load_replies(CoreState& state, Session& session) {
@@ -38,8 +39,10 @@ class HelloJob final : public CoreJob {
   Result<void> change(CoreState& state) override {
     TRY(check(state));
     Session* former = args_.session == SessionId{} ? nullptr : state.sessions.find(args_.session);
-    // An epoch older than ours is one whose welcome got lost.
+    // An epoch older than ours is one whose welcome got lost. Of a newer one we
+    // knew until power was lost: nobody goes on with what is left of that session.
     resumed_ = former != nullptr && args_.epoch <= former->record.epoch;
+    superseded_ = former != nullptr && !resumed_;
     if (resumed_) {
       TRY(load_replies(state, *former));
       id_ = former->id;
@@ -69,6 +72,7 @@ class HelloJob final : public CoreJob {
     log_info("sessions", "session {} of {} on {} ({}) {}", id_.value(), record_.program,
              record_.host, record_.place, resumed_ ? "goes on" : "begins");
     state->sessions.connect(id_, std::move(record_), std::move(sink_), args_.held);
+    if (superseded_) state->sessions.evict(args_.session, {Errc::session_lost, kSuperseded});
     take_locks(*state);
     LeaseTerms terms = take_leases(*state);
     reply_(WelcomeResult{.cluster = state->row.record().cluster,
@@ -125,6 +129,7 @@ class HelloJob final : public CoreJob {
   SessionId id_;
   SessionRecord record_;
   bool resumed_ = false;
+  bool superseded_ = false;  // the session that is asked for is an older one of this client
 };
 
 class DisconnectJob final : public CoreJob {

@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <thread>
@@ -45,6 +46,17 @@ class MetaServerTest : public ::testing::Test {
     auto session = MetaSession::connect(options, SystemClock::instance());
     EXPECT_TRUE(session) << session.error().to_string();
     return session ? std::move(*session) : nullptr;
+  }
+  std::unique_ptr<MetaSession> connect_for_leases(LeaseHooks hooks) {
+    MetaSession::Options options;
+    options.address = server->address();
+    options.program = "test";
+    options.wants_leases = true;
+    auto session = MetaSession::connect(options, SystemClock::instance());
+    EXPECT_TRUE(session) << session.error().to_string();
+    if (!session) return nullptr;
+    (*session)->set_lease_hooks(std::move(hooks));
+    return std::move(*session);
   }
   template <typename R>
   Result<R> call(MetaSession& session, MetaArgs args) {
@@ -98,6 +110,58 @@ TEST_F(MetaServerTest, ASessionThatEndsIsForgottenAtOnce) {
   ASSERT_TRUE(status) << status.error().to_string();
   ASSERT_EQ(status->sessions.size(), 1u);
   EXPECT_EQ(status->sessions[0].session, watcher->session());
+}
+
+TEST_F(MetaServerTest, ASessionIsAskedForItsLeaseOverItsStream) {
+  start();
+  std::unique_ptr<MetaSession> reader;
+  LeaseHooks hooks;
+  hooks.welcomed = [](const LeaseTerms&) {};
+  hooks.confirmed = [](SteadyTime) {};
+  std::atomic<std::uint64_t> granted{0};
+  std::atomic<bool> asked{false};
+  hooks.recalled = [&](const LeaseRecall& recall) {
+    EXPECT_GT(recall.order, granted.load());
+    ReturnLeasesArgs returned;
+    for (const RecalledLease& lease : recall.leases)
+      returned.leases.push_back({lease.inode, lease.keep, recall.order});
+    asked = true;
+    reader->post(returned);
+  };
+  reader = connect_for_leases(std::move(hooks));
+  const auto writer = connect();
+  ASSERT_NE(reader, nullptr);
+  ASSERT_NE(writer, nullptr);
+  const auto told = call<AttributesResult>(*reader, GetAttrArgs{kRootInode});
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->attributes.lease, LeaseKind::read);
+  EXPECT_GT(told->attributes.lease_order, 0u);
+  granted = told->attributes.lease_order;
+  EXPECT_TRUE(call<EntryResult>(*writer, CreateArgs{.parent = kRootInode, .name = "a"}));
+  EXPECT_TRUE(asked);
+  reader.reset();
+}
+
+TEST_F(MetaServerTest, ASessionThatKeepsWhatItIsAskedForBecomesANewOne) {
+  config.lease_time = std::chrono::milliseconds{200};
+  start();
+  LeaseHooks hooks;
+  hooks.welcomed = [](const LeaseTerms&) {};
+  hooks.confirmed = [](SteadyTime) {};
+  hooks.claims = [] { return LeaseClaims{.read = {kRootInode}, .write = {}}; };
+  const auto silent = connect_for_leases(std::move(hooks));
+  const auto writer = connect();
+  ASSERT_NE(silent, nullptr);
+  ASSERT_NE(writer, nullptr);
+  const SessionId before = silent->session();
+  ASSERT_TRUE(call<AttributesResult>(*silent, GetAttrArgs{kRootInode}));
+  EXPECT_TRUE(call<EntryResult>(*writer, CreateArgs{.parent = kRootInode, .name = "a"}));
+  const auto status = call<ClusterStatusResult>(*writer, ClusterStatusArgs{});
+  ASSERT_TRUE(status);
+  ASSERT_EQ(status->evictions.size(), 1u);
+  EXPECT_EQ(status->evictions[0].session, before);
+  EXPECT_TRUE(call<EntryResult>(*silent, LookupArgs{kRootInode, "a"}));
+  EXPECT_NE(silent->session(), before);
 }
 
 TEST_F(MetaServerTest, ManyCallersShareAServer) {

@@ -230,6 +230,18 @@ TEST_F(LeaseRestart, EndsASessionThatStaysAway) {
   EXPECT_FALSE(ann.welcome.resumed);
 }
 
+TEST_F(LeaseRestart, DoesNotWaitForWhatPowerLossHasLeftOfASessionThatIsBack) {
+  say_goodbye(bob);
+  restart();
+  ann.welcome.epoch = Epoch{ann.welcome.epoch.value() + 1};  // the server has forgotten it
+  come(ann, {});
+  EXPECT_FALSE(ann.welcome.resumed);
+  EXPECT_EQ(error_of(call(ann, chmod(file))), Errc::ok);
+  tick();
+  EXPECT_EQ(get<ClusterStatusResult>(ann, ClusterStatusArgs{}).sessions.size(), 2u)
+      << "itself, and the one that never has leases";
+}
+
 TEST_F(LeaseRestart, NumbersGrantsHigherThanEverBefore) {
   stat_lease(ann, file);
   const std::uint64_t before = last_order(ann);
