@@ -142,7 +142,7 @@ const std::vector<Option>& known_options() {
            [](auto& o) { o.client.leases = true; }),
       flag("no_leases", "see it within a second",
            [](auto& o) { o.client.leases = false; }),
-      {"close", "wait|return", "whether close(2) waits until the servers have what was written (return)",
+      {"close", "wait|return", "whether close(2) waits until the servers have what was written (wait)",
        [](MountOptions& o, std::string_view text) -> Result<void> {
          if (text != "wait" && text != "return") return fail(Errc::invalid, "wait or return");
          o.client.close_waits = text == "wait";
@@ -212,7 +212,10 @@ Result<void> apply_known(const Option& known, MountOptions& options, std::string
 
 }  // namespace
 
-MountOptions::MountOptions() : flags(0), allow_other(::geteuid() == 0) { client.leases = true; }
+MountOptions::MountOptions() : flags(0), allow_other(::geteuid() == 0) {
+  client.leases = true;
+  client.close_waits = true;
+}
 
 Result<void> apply_option(MountOptions& options, std::string_view option) {
   const std::size_t equals = option.find('=');

@@ -33,7 +33,8 @@ struct ClientConfig {
   std::size_t names_max = 200'000;
   std::size_t listed_entries_max = 200'000;
   // Closing a file waits until the servers have what was written, also where
-  // nobody could miss it: under a lease.
+  // nobody could miss it: under a lease. Without, the death of this process takes
+  // what was closed within the last `flush_interval`.
   bool close_waits = false;
   // Inodes kept with their attributes and extents when nobody has them open.
   std::size_t inodes_max = 200'000;

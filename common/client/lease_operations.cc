@@ -17,6 +17,9 @@ namespace {
 // waits for the servers where less than this is left beyond what is buffered.
 constexpr std::chrono::seconds kSpaceAge{5};
 constexpr std::uint64_t kAmpleBytes = 1 * GiB;
+// A lease that is not to be had now is asked for again after this: about as long
+// as another mount takes to use it and send what it wrote.
+constexpr std::chrono::milliseconds kTurn{1};
 
 }  // namespace
 
@@ -53,9 +56,11 @@ Result<bool> Engine::await_lease(const InodeStatePtr& state, LeaseKind kind, con
     const AttributesResult answer =
         TRY(ask<AttributesResult>(AcquireLeaseArgs{inode, kind}, context));
     gate_.granted(answer.attributes);
-    const std::lock_guard lock(state->mutex);
+    std::unique_lock lock(state->mutex);
     if (!answer.attributes.provisional) state->learn_locked(answer.attributes, clock_.now());
     if (!freshness_.leases_decide(answer.attributes.consistency)) break;
+    // Others wait for the inode, or for us to give it back: it is their turn.
+    if (!has_lease_locked(*state, kind)) state->changed.wait_for(lock, kTurn);
   }
   return before != 0 && before != gate_.since(inode);
 }

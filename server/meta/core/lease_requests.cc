@@ -45,7 +45,7 @@ void RequestRunner::note_wish(const Session& session, const CoreRequest& request
         {session.id, std::get<AcquireLeaseArgs>(request.args).inode});
 }
 
-// Access times are nobody's to rely on, and listings say which of their
+// An access time waits for nobody, and listings say which of their
 // entries may be out of date.
 bool RequestRunner::has_to_wait(const Session& session, const MetaArgs& args,
                                 MetaResult& result) {
@@ -89,6 +89,10 @@ Outcome RequestRunner::wait(Session& session, CoreRequest& request) {
 std::uint64_t RequestRunner::grant(const Session& session, const CoreRequest& request,
                                    MetaResult& result) {
   const MetaArgs& args = request.args;
+  // Others are to see an access, but nobody waits until they do.
+  if (std::holds_alternative<TouchArgs>(args) && state_.leases.table().anybody_but(session.id))
+    state_.txn.for_each_touched<tables::Inodes>(
+        [&](InodeId inode) { state_.leases.ask_others({session.id, inode}); });
   auto* listed = std::get_if<ReadDirResult>(&result);
   if (listed != nullptr)
     for (Entry& entry : listed->entries) mark_provisional(session.id, entry.attributes);

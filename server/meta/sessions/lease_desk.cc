@@ -213,6 +213,14 @@ LeaseDesk::Recall& LeaseDesk::ask_back(LeaseKey key, LeaseKind keep) {
   return recall;
 }
 
+void LeaseDesk::ask_others(LeaseKey key) {
+  std::vector<SessionId> others;
+  table_.visit_elsewhere(key, LeaseKind::none, [&](const LeaseTable::Lease& lease) {
+    others.push_back(lease.holder->session);
+  });
+  for (const SessionId session : others) ask_back({session, key.inode}, LeaseKind::none);
+}
+
 std::optional<LeaseKey> LeaseDesk::take_overdue() {
   const auto first = deadlines_.begin();
   if (first == deadlines_.end() || first->first >= clock_.now()) return std::nullopt;

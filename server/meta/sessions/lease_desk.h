@@ -99,6 +99,10 @@ class LeaseDesk {
   // returned again, unless somebody else comes to wait for it.
   std::optional<LeaseKey> take_overdue();
 
+  // Asks the others for what they have on the inode, which is not quite true any
+  // more. Nobody waits for it.
+  void ask_others(LeaseKey key);
+
   // --- waits -------------------------------------------------------------------
 
   struct Waiting {
