@@ -14,7 +14,14 @@ constexpr std::uint32_t kPermissionBits = 07777;
 // The answer has 32 bits for the length. Programs ask again for the rest.
 constexpr std::uint64_t kCopyBytesMax = 2 * GiB;
 
-OpenOptions to_options(int flags) {
+// The kernel puts what is appended into its pages at the end that it knows of, and
+// in parts; other mounts may have moved the end, and would see the parts.
+bool goes_past_pages(const SessionState& state, const OpenOptions& options) {
+  if (!options.append || !options.write || !state.config.names_are_known) return false;
+  return !options.read || (state.agreed_flags & kernel::kDirectIoAllowMmap) != 0;
+}
+
+OpenOptions to_options(const SessionState& state, int flags) {
   OpenOptions options;
   const int access = flags & O_ACCMODE;
   options.read = access != O_WRONLY;
@@ -22,6 +29,7 @@ OpenOptions to_options(int flags) {
   options.append = (flags & O_APPEND) != 0;
   options.truncate = (flags & O_TRUNC) != 0;
   options.direct = (flags & O_DIRECT) != 0;
+  options.past_pages = goes_past_pages(state, options);
   return options;
 }
 
@@ -78,7 +86,7 @@ Result<void> write_all(Request& request, InodeId inode, const fuse_file_info& in
 }
 
 Result<Opened> open_file(Request& request, InodeId inode, int flags) {
-  const OpenOptions options = to_options(flags);
+  const OpenOptions options = to_options(request.state(), flags);
   if (options.truncate && !request.context().may_wait) return fail(Errc::would_wait);
   if (options.truncate && current_hints().kill_set_id) {
     TRY(drop_set_id(request, inode, nullptr));
@@ -88,7 +96,7 @@ Result<Opened> open_file(Request& request, InodeId inode, int flags) {
 
 Result<Created> create_file(Request& request, InodeId parent, const char* name,
                             std::uint32_t mode, int flags) {
-  const OpenOptions options = to_options(flags);
+  const OpenOptions options = to_options(request.state(), flags);
   // What O_EXCL says then, that no name may follow, the kernel sees to.
   if (current_hints().unnamed) {
     return request.files().create_unnamed(parent, mode, options, request.context());
@@ -134,14 +142,12 @@ Result<std::uint64_t> copy_range(Request& request, FileHandle& from, FileHandle&
 void do_open(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Request request(handle, Operation::open, InodeId{inode});
   SessionState& state = request.state();
-  const OpenOptions options = to_options(info->flags);
+  const OpenOptions options = to_options(state, info->flags);
   Result<Opened> opened = open_file(request, InodeId{inode}, info->flags);
   if (options.truncate) request.changed();
   if (!opened) return request.reply_error(opened.error());
   info->keep_cache = opened->keep_cache;
-  // The kernel puts what is appended into its pages at the end that it knows of;
-  // other mounts may have moved it.
-  info->direct_io = options.append && !options.read && state.config.names_are_known;
+  info->direct_io = options.past_pages;
   info->noflush = needs_no_flush(options, *opened);
   // The kernel knows of an access only where it has asked for bytes.
   if (opened->access_time_moved) state.forget_attributes(InodeId{inode});
@@ -157,6 +163,7 @@ void do_create(fuse_req_t handle, fuse_ino_t parent, const char* name, mode_t mo
       create_file(request, InodeId{parent}, name, mode & kPermissionBits, info->flags);
   request.changed();
   if (!created) return request.reply_error(created.error());
+  info->direct_io = to_options(state, info->flags).past_pages;
   info->fh = keep(request, std::move(created->file), info->flags);
   if (!request.reply_create(InodeId{parent}, name, created->attributes, *info)) close_file(state, info->fh);
 }

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "fuse/kernel_abi.h"
+
 namespace dfs::fuse {
 namespace {
 
@@ -20,6 +22,10 @@ std::uint64_t wanted_flags(const KernelFeatures& features, std::uint64_t offered
   if (features.handle_kill_privileges) flags |= FUSE_HANDLE_KILLPRIV_V2;
   if (features.access_control_lists && (offered & kAccessControlLists) == kAccessControlLists) {
     flags |= kAccessControlLists;
+  }
+  constexpr std::uint64_t kMappedDirectIo = kernel::kDirectIoAllowMmap | FUSE_INIT_EXT;
+  if (features.mapped_direct_io && (offered & kMappedDirectIo) == kMappedDirectIo) {
+    flags |= kMappedDirectIo;
   }
   return flags & offered;
 }

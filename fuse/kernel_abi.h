@@ -51,6 +51,9 @@ struct StatxOut {
 };
 static_assert(sizeof(StatxOut) == 288);
 
+// Init flag (protocol 7.39): what is opened with FOPEN_DIRECT_IO can be mapped.
+inline constexpr std::uint64_t kDirectIoAllowMmap = std::uint64_t{1} << 36;
+
 // Notification (protocol 7.44): every cached name is asked for again.
 inline constexpr int kNotifyIncrementEpoch = 8;
 inline constexpr std::uint32_t kMinorWithIncrementEpoch = 44;

@@ -27,6 +27,8 @@ struct KernelFeatures {
   // The kernel enforces POSIX access control lists and leaves the umask to us;
   // without this they are refused.
   bool access_control_lists = true;
+  // What goes past the kernel's pages can be mapped all the same.
+  bool mapped_direct_io = true;
   // Direct I/O of one call goes out as several requests at once, and aio is
   // asynchronous. Not the default: the kernel then waits for the answers
   // without listening to signals, even to SIGKILL.

@@ -95,11 +95,14 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
   if (pages_are_old || write.offset != offset) {
     const std::uint64_t from = std::min(write.offset, offset);
     const std::uint64_t to = std::max(write.offset, offset) + data.size();
-    keeper_.forget_pages_soon(state->inode, {from, to - from});
+    // Who reads here believes the kernel's idea of the size, which it would take from
+    // where it thought the end was.
+    const bool moved = write.offset != offset;
+    keeper_.forget_pages_soon(state->inode, {from, to - from},
+                              moved ? std::optional(LastByte{write.offset + data.size() - 1,
+                                                             data.back()})
+                                    : std::nullopt);
   }
-  // Who reads here believes the kernel's idea of the size, which it would take from
-  // where it thought the end was.
-  if (write.offset != offset) keeper_.show_end_soon(state->inode, write.offset, data);
   return finish_write_through(state, context);
 }
 

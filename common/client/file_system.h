@@ -71,6 +71,8 @@ struct OpenOptions {
   bool append = false;
   bool truncate = false;
   bool direct = false;  // no caching of what is read
+  // The kernel reads and writes through it past its pages, of which it locks none.
+  bool past_pages = false;
 };
 
 struct Opened {

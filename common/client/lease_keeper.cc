@@ -102,19 +102,16 @@ void LeaseKeeper::lost(std::vector<InodeId> inodes) {
 
 void LeaseKeeper::confirmed() { wake_.notify_one(); }
 
-void LeaseKeeper::forget_pages_soon(InodeId inode, const FileRange& range) {
+// In this order: an end that is shown over old pages would show what is in them.
+void LeaseKeeper::forget_pages_soon(InodeId inode, const FileRange& range,
+                                    std::optional<LastByte> end) {
   const std::uint64_t from = range.offset / kPage * kPage;
   const std::uint64_t to = (range.offset + range.length + kPage - 1) / kPage * kPage;
-  static_cast<void>(forget_elsewhere(inode, {{from, to - from}})->wait(kForgetSoonPatience));
-}
-
-// One byte does: it is the end that counts.
-void LeaseKeeper::show_end_soon(InodeId inode, std::uint64_t offset, BufferView data) {
-  const std::uint64_t at = offset + data.size() - 1;
-  const auto last = elsewhere([inode, at, byte = data.back()](KernelCache& kernel) {
-    kernel.store(inode, at, {&byte, 1});
+  const auto told = elsewhere([inode, from, to, end](KernelCache& kernel) {
+    kernel.forget_pages(inode, {from, to - from});
+    if (end) kernel.store(inode, end->offset, {&end->value, 1});
   });
-  static_cast<void>(last->wait(kForgetSoonPatience));
+  static_cast<void>(told->wait(kForgetSoonPatience));
 }
 
 // --- the thread ----------------------------------------------------------------------------

@@ -36,6 +36,12 @@
 
 namespace dfs {
 
+// A byte of a file, and where it is.
+struct LastByte {
+  std::uint64_t offset = 0;
+  std::byte value{};
+};
+
 class LeaseKeeper {
  public:
   struct Parts {
@@ -64,10 +70,9 @@ class LeaseKeeper {
   void give_back(InodeId inode, std::uint64_t order);
   // Leases that are gone: what the kernel was told under them is forgotten.
   void lost(std::vector<InodeId> inodes);
-  // The pages in a range are not what the server has. Waits for it, but not for long.
-  void forget_pages_soon(InodeId inode, const FileRange& range);
-  // The file has these last bytes of `data`, written at `offset`. As above.
-  void show_end_soon(InodeId inode, std::uint64_t offset, BufferView data);
+  // The pages in a range are not what the file has, and then it ends with `end` at
+  // the earliest. Waits until the kernel knows, but not for long.
+  void forget_pages_soon(InodeId inode, const FileRange& range, std::optional<LastByte> end);
   // Trust may end later now.
   void confirmed();
 

@@ -22,8 +22,7 @@ class OpenFile {
   // What of `range` the kernel keeps locked in its pages while it waits for it to
   // be read or written: nothing, where it does not use them.
   FileRange locked_pages(const FileRange& range) const {
-    const bool past_pages = options_.direct || (options_.append && !options_.read);
-    return past_pages ? FileRange{} : range;
+    return options_.direct || options_.past_pages ? FileRange{} : range;
   }
 
   FileRange on_read(std::uint64_t offset, std::uint64_t length, std::uint64_t size) {

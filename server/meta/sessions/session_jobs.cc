@@ -73,6 +73,7 @@ class HelloJob final : public CoreJob {
              record_.host, record_.place, resumed_ ? "goes on" : "begins");
     state->sessions.connect(id_, std::move(record_), std::move(sink_), args_.held);
     if (superseded_) state->sessions.evict(args_.session, {Errc::session_lost, kSuperseded});
+    if (args_.wants_leases && !resumed_) end_former(*state);
     take_locks(*state);
     LeaseTerms terms = take_leases(*state);
     reply_(WelcomeResult{.cluster = state->row.record().cluster,
@@ -87,6 +88,24 @@ class HelloJob final : public CoreJob {
   }
 
  private:
+  // Another process of this machine has mounted at the place of one that was killed:
+  // that one does not come back, and nobody is to wait for what it had.
+  void end_former(CoreState& state) const {
+    std::vector<SessionId> former;
+    for (const auto& [id, session] : state.sessions.all()) {
+      const SessionRecord& known = session->record;
+      const bool is_away = session->sink == nullptr && !session->ending;
+      if (id != id_ && is_away && known.program == args_.program && known.host == args_.host &&
+          known.place == args_.place && known.process != args_.process)
+        former.push_back(id);
+    }
+    for (const SessionId id : former) {
+      log_info("sessions", "session {} is over: session {} has taken its place", id.value(),
+               id_.value());
+      state.sessions.evict(id, {Errc::session_lost, kSuperseded});
+    }
+  }
+
   // What a session held that is not known any more may be another's by now.
   void take_locks(CoreState& state) const {
     const std::size_t lost = state.locks.came(id_, resumed_ ? args_.locks : kNoLocks) +
