@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -197,10 +198,10 @@ class FakeMetaClient final : public MetaClient {
     const std::lock_guard lock(mutex_);
     return overlapped_;
   }
-  // Blocks until so many calls wait for the server.
+  // Blocks until so many calls wait for the server; not for ever.
   void await_waiting(std::size_t count) const {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return waiting_ >= count; });
+    changed_.wait_for(lock, std::chrono::seconds(10), [&] { return waiting_ >= count; });
   }
 
  private:

@@ -23,6 +23,7 @@
 #include "common/rpc/consistency.h"
 #include "common/rpc/meta_api.h"
 #include "tests/support/fake_contents.h"
+#include "tests/support/fake_groups.h"
 #include "tests/support/fake_inodes.h"
 #include "tests/support/fake_lease_rules.h"
 #include "tests/support/fake_leases.h"
@@ -40,24 +41,8 @@ class FakeMetaServer {
         log_(log),
         chunk_size_(chunk_size),
         inodes_(storage, clock, chunk_size),
-        contents_(storage, inodes_, log) {
-    auto table = std::make_shared<GroupTable>();
-    table->version = 1;
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-      Group group;
-      group.group = GroupId{static_cast<std::uint32_t>(i + 1)};
-      group.epoch = Epoch{1};
-      for (const std::uint32_t id : groups[i]) {
-        group.members.push_back({ServerId{id}, MemberState::active});
-        ServerInfo info;
-        info.server = ServerId{id};
-        info.alive = true;
-        table->servers[ServerId{id}] = info;
-      }
-      table->groups[group.group] = group;
-    }
-    table_ = table;
-  }
+        table_(fake_group_table(groups)),
+        contents_(storage, inodes_, log) {}
 
   using Done = FakeLocks::Done;
 
@@ -197,6 +182,10 @@ class FakeMetaServer {
     FakeInode& changed = inodes_.at(inode);
     changed.attributes.consistency = consistency;
     inodes_.touch(changed);
+  }
+  void set_bytes_available(std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    bytes_available_ = bytes;
   }
   // As when an administrator removes a file that is open.
   void destroy(InodeId inode) {
@@ -384,7 +373,7 @@ class FakeMetaServer {
     inodes_.touch(*inode);
     return AttributesResult{inode->attributes};
   }
-  Result<MetaResult> act(const StatFsArgs&) { return StatFsResult{1 * TiB, 512 * GiB, inodes_.size()}; }
+  Result<MetaResult> act(const StatFsArgs&) { return StatFsResult{1 * TiB, bytes_available_, inodes_.size()}; }
 
   // --- locks ---
   Result<MetaResult> act(const SetLockArgs& args) {
@@ -484,8 +473,8 @@ class FakeMetaServer {
   EventLog* const log_;
   const std::uint32_t chunk_size_;
   mutable std::mutex mutex_;
-  GroupTablePtr table_;
   FakeInodes inodes_;
+  GroupTablePtr table_;
   FakeContents contents_;
   FakeLocks locks_;
   FakeLeases leases_;
@@ -495,6 +484,7 @@ class FakeMetaServer {
   SessionId session_;  // whose request is run
   std::uint64_t last_session_ = 0;
   std::size_t syncs_ = 0;
+  std::uint64_t bytes_available_ = 512 * GiB;
 };
 
 }  // namespace dfs

@@ -1,73 +1,15 @@
 // What is known under leases needs no call, and what others do is seen at once.
+#include <atomic>
 #include <thread>
 
-#include "tests/unit/common/client/engine_fixture.h"
+#include "tests/unit/common/client/engine_leases_fixture.h"
 
 namespace dfs {
 namespace {
 
 using namespace std::chrono_literals;
 
-ClientConfig leased_config() {
-  ClientConfig config = small_config();
-  config.leases = true;
-  return config;
-}
-
-class EngineLeasesTest : public ::testing::Test {
- protected:
-  ~EngineLeasesTest() override {
-    for (const std::string& violation : cluster_.meta.violations()) ADD_FAILURE() << violation;
-  }
-  // So many calls of the metadata server while `what` runs here. (Chunk ids are
-  // fetched in the background.)
-  template <typename What>
-  std::size_t calls(What&& what) {
-    const auto count = [this] { return here_.meta.calls() - here_.meta.calls<AllocateArgs>(); };
-    const std::size_t before = count();
-    what();
-    return count() - before;
-  }
-  void write_file(FakeMount& mount, const std::string& name, const std::string& text) {
-    const OpenFilePtr file = mount.create(name);
-    ASSERT_TRUE(mount.write(*file, 0, text));
-    ASSERT_TRUE(mount.fs->fsync(*file, {}));
-    mount.fs->close(file);
-  }
-  std::string read_file(FakeMount& mount, const std::string& name) {
-    const Opened opened = mount.open(name);
-    const std::string text = mount.read(*opened.file, 0, 1 * MiB);
-    mount.fs->close(opened.file);
-    return text;
-  }
-  Errc lookup(FakeMount& mount, const std::string& name) {
-    const auto found = mount.fs->lookup(kRootInode, name, {});
-    return found ? Errc::ok : found.error().code;
-  }
-  std::vector<std::string> list(FakeMount& mount) {
-    std::vector<std::string> names;
-    const auto listed = mount.fs->read_directory(kRootInode, 0, 100, {});
-    EXPECT_TRUE(listed);
-    for (const Entry& entry : listed->entries) names.push_back(entry.name);
-    return names;
-  }
-  // What another thread is about to bring about.
-  template <typename Is>
-  static bool await(Is&& is) {
-    const auto until = std::chrono::steady_clock::now() + 5s;
-    while (!is() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
-    return is();
-  }
-  LeaseKind lease(FakeMount& mount, InodeId inode) {
-    return cluster_.meta.lease(mount.meta.session(), inode);
-  }
-
-  FakeClock clock_;
-  FakeCluster cluster_{clock_};
-  FakeMount here_{cluster_, leased_config()};
-  FakeMount there_{cluster_, leased_config()};
-};
-
+class EngineLeasesTest : public LeasedMounts {};
 using Names = std::vector<std::string>;
 
 // --- what needs no call ----------------------------------------------------------------
@@ -165,10 +107,7 @@ TEST_F(EngineLeasesTest, WhatWasChangedIsKnownAfterTheFileIsOutOfUse) {
   write_file(there_, "a", "text");
   const InodeId inode = small.inode_of("a");
   OpenFilePtr file = small.open("a").file;
-  SetAttrArgs mode;
-  mode.inode = inode;
-  mode.mode = 0600;
-  ASSERT_TRUE(small.fs->set_attributes(mode, {}));
+  change_mode(small, inode, 0600);
   small.fs->close(std::move(file));
   for (int i = 0; i < 200; ++i) small.fs->close(small.create("f" + std::to_string(i)));
   EXPECT_EQ(small.fs->get_attributes(inode, {})->mode, 0600U);
@@ -201,10 +140,7 @@ TEST_F(EngineLeasesTest, WhatOthersChangeIsAskedForAgain) {
   EXPECT_EQ(lookup(here_, "a"), Errc::not_found);
   EXPECT_EQ(read_file(here_, "b"), "text from there");
   EXPECT_EQ(list(here_), (Names{"b"}));
-  SetAttrArgs mode;
-  mode.inode = there_.inode_of("b");
-  mode.mode = 0600;
-  ASSERT_TRUE(there_.fs->set_attributes(mode, {}));
+  change_mode(there_, there_.inode_of("b"), 0600);
   EXPECT_EQ(here_.fs->lookup(kRootInode, "b", {})->mode, 0600U);
   ASSERT_TRUE(there_.fs->unlink(kRootInode, "b", {}));
   EXPECT_EQ(lookup(here_, "b"), Errc::not_found);
@@ -250,33 +186,6 @@ TEST_F(EngineLeasesTest, WritersInTurnLoseNothing) {
   }
   here_.fs->close(mine);
   there_.fs->close(theirs);
-}
-
-// The same of both at once: whoever reads sees nothing that was there before what
-// it has seen already.
-TEST_F(EngineLeasesTest, AReaderNeverSeesOlderBytesThanBefore) {
-  const OpenFilePtr mine = here_.create("a");
-  ASSERT_TRUE(here_.write(*mine, 0, "00000"));
-  std::atomic<bool> over{false};
-  std::thread writer([&] {
-    for (int i = 1; i <= 300; ++i) {
-      std::string text = std::to_string(i);
-      text.insert(0, 5 - text.size(), '0');
-      EXPECT_TRUE(here_.write(*mine, 0, text));
-    }
-    over = true;
-  });
-  const OpenFilePtr theirs = there_.open("a").file;
-  std::string last;
-  while (!over) {
-    const std::string text = there_.read(*theirs, 0, 5);
-    EXPECT_GE(text, last);
-    last = text;
-  }
-  writer.join();
-  EXPECT_EQ(there_.read(*theirs, 0, 5), "00300");
-  there_.fs->close(theirs);
-  here_.fs->close(mine);
 }
 
 TEST_F(EngineLeasesTest, AppendsOfTwoMountsDoNotOverlap) {
