@@ -4,6 +4,8 @@
 //   what is written is written under one that nobody else has beside it.
 //   Nothing that is known is used longer than the lease it came with.
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "common/base/log.h"
@@ -21,6 +23,23 @@ constexpr std::uint64_t kAmpleBytes = 1 * GiB;
 // as another mount takes to use it and send what it wrote.
 constexpr std::chrono::milliseconds kTurn{1};
 
+// A recall that crosses a request for a lease makes its answer bring none: once.
+// After that somebody else comes first, and the server does not say when that is
+// over. The pauses begin at what a recall takes on a fast network.
+constexpr int kAsksAtOnce = 2;
+constexpr std::chrono::microseconds kAskPauseLeast{50};
+constexpr int kAskPauseDoublings = 6;
+
+void pause_to_ask(int asked, Interrupt* interrupt) {
+  if (asked < kAsksAtOnce) return;
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::unique_lock lock(mutex);
+  const Interrupt::Wait registered(interrupt, wake);
+  if (interrupt != nullptr && interrupt->interrupted()) return;
+  wake.wait_for(lock, kAskPauseLeast * (1 << std::min(asked - kAsksAtOnce, kAskPauseDoublings)));
+}
+
 }  // namespace
 
 // --- having one ----------------------------------------------------------------------------
@@ -28,6 +47,8 @@ constexpr std::chrono::milliseconds kTurn{1};
 bool Engine::has_lease_locked(const InodeState& state, LeaseKind kind) const {
   if (!config_.leases) return true;
   if (!state.attributes_at) return false;
+  // Without a name it has no lease: whoever has it open goes on as without leases.
+  if (state.attributes.nlink == 0) return true;
   if (!freshness_.leases_decide(state.attributes.consistency)) return true;
   if (!state.attributes_usable_locked(freshness_)) return false;
   return kind == LeaseKind::read || gate_.may_write(state.inode);
@@ -45,13 +66,18 @@ Result<bool> Engine::await_lease(const InodeStatePtr& state, LeaseKind kind, con
   if (!recalled && has_lease(*state, kind)) return false;
 
   client_metrics().lease_waits.add();
-  const LeaseGate::Waiting waiting(gate_, inode, range);
+  // In this order: one that goes in between is noticed.
   const std::uint64_t before = gate_.since(inode);
-  for (;;) {
-    const Wake wake = gate_.wait_for_recall(inode, kind, limits(context));
+  const LeaseGate::Waiting waiting(gate_, inode, range);
+  const WaitLimits until = limits(context);
+  for (int asked = 0;; ++asked) {
+    pause_to_ask(asked, context.interrupt);
+    const Wake wake = gate_.wait_for_recall(inode, kind, until);
     if (wake == Wake::interrupted) return fail(Errc::interrupted, "waiting for a lease");
     if (wake == Wake::expired) return fail(Errc::timed_out, "a lease is not given back");
     if (has_lease(*state, kind)) break;
+    if (until.deadline && clock_.now() >= *until.deadline)
+      return fail(Errc::timed_out, "no lease is granted");
 
     const AttributesResult answer =
         TRY(ask<AttributesResult>(AcquireLeaseArgs{inode, kind}, context));
