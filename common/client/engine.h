@@ -15,6 +15,7 @@
 #pragma once
 
 #include <optional>
+#include <unordered_set>
 
 #include "common/base/guarded.h"
 #include "common/client/access_time_sender.h"
@@ -142,7 +143,22 @@ class Engine final : public FileSystem {
   Result<void> finish_write_through(const InodeStatePtr& state, const CallContext& context);
   bool may_leave_unsent(InodeState& state, const CallContext& context);
   std::optional<Opened> open_known(InodeId inode, const OpenOptions& options);
-  bool may_be_open_untold(InodeId directory, const std::string& name) const;
+  // What a name leads to is about to lose it: while this lives it is not opened
+  // without a word.
+  class Removal {
+   public:
+    Removal(Engine& engine, InodeId directory, const std::string& name);
+    ~Removal();
+    Removal(const Removal&) = delete;
+    Removal& operator=(const Removal&) = delete;
+    // It may be open here although the server was not told.
+    bool keep() const { return keep_; }
+
+   private:
+    Engine& engine_;
+    std::optional<InodeId> inode_;
+    bool keep_ = false;
+  };
   void tell_opens(InodeId inode);
   // A name was changed here and leads there now, if that is known; `after` is the
   // directory then.
@@ -221,6 +237,7 @@ class Engine final : public FileSystem {
   MetaCache meta_cache_;
   NameCache names_;
   ListingCache listings_;
+  Guarded<std::unordered_multiset<InodeId>> in_removal_;
   RemovedInodes removed_;
   ServerHealth health_;
   MetaSync meta_sync_;

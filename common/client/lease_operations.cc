@@ -140,22 +140,30 @@ std::optional<Opened> Engine::open_known(InodeId inode, const OpenOptions& optio
   const bool may = state->attributes_at && !state->gone && attributes.nlink > 0 &&
                    attributes.type == FileType::regular &&
                    freshness_.leases_decide(attributes.consistency) &&
-                   gate_.keeps(inode, attributes.lease_order);
+                   gate_.keeps(inode, attributes.lease_order) &&
+                   !in_removal_.with([&](const auto& all) { return all.contains(inode); });
   if (!may) return std::nullopt;
   return opened_locked(state, options);
 }
 
 // The server keeps what loses its last name while it is open; but it knows only
-// of those that were opened by asking it.
-bool Engine::may_be_open_untold(InodeId directory, const std::string& name) const {
-  if (!config_.leases) return false;
-  const auto known = names_.find(directory, name);
-  if (!known) return true;
-  if (known->absent()) return false;
-  const InodeStatePtr state = inodes_.find(known->inode);
-  if (state == nullptr) return false;
+// of those that were opened by asking it. Whoever comes meanwhile asks.
+Engine::Removal::Removal(Engine& engine, InodeId directory, const std::string& name)
+    : engine_(engine) {
+  if (!engine_.config_.leases) return;
+  const auto known = engine_.names_.find(directory, name);
+  keep_ = !known;
+  if (!known || known->absent()) return;
+  inode_ = known->inode;
+  engine_.in_removal_.with([this](auto& all) { all.insert(*inode_); });
+  const InodeStatePtr state = engine_.inodes_.find(*inode_);
+  if (state == nullptr) return;
   const std::lock_guard lock(state->mutex);
-  return state->untold_opens_locked() > 0;
+  keep_ = state->untold_opens_locked() > 0;
+}
+
+Engine::Removal::~Removal() {
+  if (inode_) engine_.in_removal_.with([this](auto& all) { all.erase(all.find(*inode_)); });
 }
 
 void Engine::tell_opens(InodeId inode) {

@@ -78,9 +78,9 @@ Result<Attributes> Engine::link(InodeId inode, InodeId new_parent, const std::st
 }
 
 Result<void> Engine::unlink(InodeId parent, const std::string& name, const CallContext& context) {
-  const bool keep = may_be_open_untold(parent, name);
+  const Removal removal(*this, parent, name);
   const RemovedResult result =
-      TRY(change<RemovedResult>(UnlinkArgs{parent, name, false, keep}, context));
+      TRY(change<RemovedResult>(UnlinkArgs{parent, name, false, removal.keep()}, context));
   if (result.removed) learn_removed(*result.removed);
   learn(result.parent);
   learn_name(parent, name, InodeId{}, result.parent);
@@ -97,6 +97,7 @@ Result<void> Engine::remove_directory(InodeId parent, const std::string& name,
 }
 
 Result<void> Engine::rename(const RenameArgs& args, const CallContext& context) {
+  const Removal removal(*this, args.new_parent, args.new_name);
   RenameArgs asked = args;
   // Also for whoever has just looked up what is replaced, and is about to open it.
   asked.keep = config_.leases;

@@ -81,6 +81,21 @@ TEST_F(EngineLeaseOpensTest, OnlyAsManyOpensAreReleasedAsTheServerKnows) {
   EXPECT_TRUE(await([&] { return opens() == 0; }));
 }
 
+// The call that removes it is on its way when somebody opens it.
+TEST_F(EngineLeaseOpensTest, WhatIsBeingRemovedHereIsOpenedByAskingOnly) {
+  here_.meta.hold_answers();
+  std::thread remover([&] { EXPECT_TRUE(here_.fs->unlink(kRootInode, "a", {})); });
+  here_.meta.await_waiting(1);
+  Result<Opened> opened = fail(Errc::ok);
+  std::thread opener([&] { opened = here_.fs->open(inode_, {}, {}); });
+  here_.meta.await_waiting(2);
+  here_.meta.release_answers();
+  remover.join();
+  opener.join();
+  ASSERT_FALSE(opened) << "nobody would have kept it for us";
+  EXPECT_EQ(opened.error().code, Errc::stale);
+}
+
 // Nobody gets a lease on what has no name.
 TEST_F(EngineLeaseOpensTest, WhatHasNoNameIsReadAndWrittenWithoutALease) {
   const OpenFilePtr file = here_.open("a", true).file;
