@@ -206,10 +206,12 @@ bool Committer::settle(const Parts& batch, CommitMode mode, const Result<MetaRes
       return true;
     }
     if (batch.size() > 1) return false;
+    Part& part = *batch.front();
     const bool vanished = problem.code == Errc::not_found || problem.code == Errc::stale;
-    if (vanished) vanish(*batch.front());
-    else if (problem.code == Errc::stale_epoch) overtaken(*batch.front());
-    else refuse(*batch.front(), problem);
+    if (vanished) vanish(part);
+    else if (problem.code != Errc::stale_epoch) refuse(part, problem);
+    else if (part.file.only_if) overtaken(part);
+    else give_back(part, problem);
     return true;
   }
   const CommitResult* result = std::get_if<CommitResult>(&*answer);
@@ -251,10 +253,7 @@ void Committer::apply(Part& part, const Attributes& after) {
     // What was written meanwhile has a later time and keeps it.
     if (state.dirty_mtime == part.file.mtime) state.dirty_mtime.reset();
     if (part.file.clear_set_id) state.clear_set_id = false;
-    if (state.commit_only_after) {
-      state.commit_only_after = after.data_change;
-      if (state.dirty.empty()) state.commit_only_after.reset();
-    }
+    if (state.dirty.empty()) state.commit_only_after.reset();
     state.exclusive = false;
     state.notify_locked();
   }
@@ -292,6 +291,9 @@ void Committer::overtaken(Part& part) {
     state.dirty_mtime.reset();
     state.forget_contents_locked();
     state.attributes_at.reset();
+    // The kernel may have pages of what was read meanwhile.
+    state.pages_change.reset();
+    state.kernel_change.reset();
     state.exclusive = false;
     state.notify_locked();
   }

@@ -61,6 +61,7 @@ Result<Engine::Attempt> Engine::try_write(InodeState& state, Write& write,
 
   std::vector<PendingChunkPtr> sealed;
   write.was_clean = state.dirty.empty();
+  if (write.was_clean) state.commit_only_after.reset();  // it was about other bytes
   state.dirty.write(write.offset, write.data, chunk_size, clock_.now(), write.fresh, sealed);
   state.dirty_mtime = clock_.wall();
   if (clears_set_id(state.attributes, context.caller)) state.clear_set_id = true;

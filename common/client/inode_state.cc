@@ -56,6 +56,7 @@ bool InodeState::learn_extents_locked(std::uint64_t from, const ExtentsResult& p
 
 bool InodeState::own_change_locked(const Attributes& after, SteadyTime now) {
   const std::uint64_t change = after.data_change;
+  if (commit_only_after && change == *commit_only_after + 1) commit_only_after = change;
   const bool ours_alone = change == contents_change + 1;
   if (ours_alone) {
     contents_change = change;

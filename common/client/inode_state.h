@@ -76,7 +76,7 @@ class InodeState {
   // above `opens` for long: close() has it counted down.
   std::uint32_t told_opens = 0;
   // A new session took the place of the one under which the buffered bytes were
-  // written: they may follow this data_change only.
+  // written: they may follow this data_change only, or changes of ours that did.
   std::optional<std::uint64_t> commit_only_after;
   std::uint32_t flushers = 0;  // threads that wait for its bytes, and move them along
 
