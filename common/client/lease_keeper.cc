@@ -12,6 +12,7 @@
 namespace dfs {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 // Enough that files which storage servers are slow to take do not keep others.
@@ -22,6 +23,7 @@ constexpr std::size_t kForgetters = 64;
 constexpr std::size_t kTasksMax = 65'536;
 // Forgetting pages takes microseconds unless one of them is locked.
 constexpr milliseconds kForgetPatience{5};
+constexpr microseconds kForgetPatiencePerFile{20};
 constexpr milliseconds kForgetSoonPatience{1};
 // Between two attempts to send what the servers did not take.
 constexpr milliseconds kRetryPause{200};
@@ -84,7 +86,7 @@ void LeaseKeeper::recalled(LeaseRecall recall) {
     const std::lock_guard lock(mutex_);
     queue_.emplace_back(std::move(recall));
   }
-  wake_.notify_one();
+  wake_.notify_all();
 }
 
 void LeaseKeeper::give_back(InodeId inode, std::uint64_t order) {
@@ -97,10 +99,10 @@ void LeaseKeeper::lost(std::vector<InodeId> inodes) {
     const std::lock_guard lock(mutex_);
     queue_.emplace_back(Lost{std::move(inodes)});
   }
-  wake_.notify_one();
+  wake_.notify_all();
 }
 
-void LeaseKeeper::confirmed() { wake_.notify_one(); }
+void LeaseKeeper::confirmed() { wake_.notify_all(); }
 
 // In this order: an end that is shown over old pages would show what is in them.
 void LeaseKeeper::forget_pages_soon(InodeId inode, const FileRange& range,
@@ -155,46 +157,57 @@ void LeaseKeeper::take(const LeaseRecall& recall) {
       case LeaseGate::Recalled::settling:
         break;
       case LeaseGate::Recalled::begun:
-        if (!is_in_use(parts_.inodes.find(lease.inode))) {
+        if (is_in_use(parts_.inodes.find(lease.inode))) {
+          settle_elsewhere(lease.inode);
+        } else {
           idle.push_back(lease.inode);
-        } else if (!settlers_.submit([this, inode = lease.inode] { settle(inode); })) {
-          settle(lease.inode);
         }
         break;
     }
   }
   answer(absent);
-  if (!idle.empty()) settle_idle(idle);
+  if (!idle.empty()) settle_idle(recall.order, idle);
 }
 
-// Nothing that waits for anybody can be about these.
-void LeaseKeeper::settle_idle(const std::vector<InodeId>& inodes) {
+void LeaseKeeper::settle_elsewhere(InodeId inode) {
+  if (!settlers_.submit([this, inode] { settle(inode); })) settle(inode);
+}
+
+// Nothing that waits for anybody is about these, unless somebody has begun to use
+// one by now.
+void LeaseKeeper::settle_idle(std::uint64_t order, const std::vector<InodeId>& inodes) {
+  // Nothing of the leases is kept, though some of it might be: while it is there,
+  // files are opened without a word.
+  for (const InodeId inode : inodes)
+    static_cast<void>(parts_.gate.recall({inode, LeaseKind::none}, order));
   parts_.replies.pass();
-  if (const auto kernel = kernel_.with([](const auto& known) { return known; })) {
-    bool names = false;
-    for (const InodeId inode : inodes) forget_idle(*kernel, inode, names);
-    if (names) kernel->forget_names();
-  }
+  const bool forgotten = forget_idle(inodes);
   std::vector<ReturnedLease> answers;
   for (const InodeId inode : inodes) {
-    const InodeStatePtr state = parts_.inodes.find(inode);
-    // Somebody began to use it before the recall took effect.
-    if (is_in_use(state)) {
-      if (!settlers_.submit([this, inode] { settle(inode); })) settle(inode);
-      continue;
+    if (!forgotten || is_in_use(parts_.inodes.find(inode))) {
+      settle_elsewhere(inode);
+    } else if (auto settled = parts_.gate.settled(inode, LeaseKind::none)) {
+      answers.push_back(*settled);
     }
-    if (auto settled = parts_.gate.settled(inode, LeaseKind::none)) answers.push_back(*settled);
   }
   answer(answers);
 }
 
-void LeaseKeeper::forget_idle(KernelCache& kernel, InodeId inode, bool& names) {
-  const std::optional<FileType> type = parts_.type_of(inode);
-  if (!type || *type == FileType::directory) names = true;
-  if (!type || *type == FileType::regular)
-    kernel.forget_pages(inode, {0, kWholeFile});
-  else
-    kernel.forget_attributes(inode);
+bool LeaseKeeper::forget_idle(const std::vector<InodeId>& inodes) {
+  const auto kernel = kernel_.with([](const auto& known) { return known; });
+  if (kernel == nullptr) return true;
+  bool names = false;
+  std::vector<Pages> pages;
+  for (const InodeId inode : inodes) {
+    const std::optional<FileType> type = parts_.type_of(inode);
+    if (!type || *type == FileType::directory) names = true;
+    if (!type || *type == FileType::regular) pages.push_back({inode, {0, kWholeFile}});
+    else kernel->forget_attributes(inode);
+  }
+  if (names) kernel->forget_names();
+  if (pages.empty()) return true;
+  const microseconds patience = kForgetPatience + kForgetPatiencePerFile * pages.size();
+  return forget_elsewhere(std::move(pages))->wait(patience);
 }
 
 void LeaseKeeper::take(const Lost& lost) {
@@ -203,16 +216,17 @@ void LeaseKeeper::take(const Lost& lost) {
   parts_.replies.pass();
   const auto kernel = kernel_.with([](const auto& known) { return known; });
   if (kernel == nullptr) return;
-  bool names = false;
+  std::vector<Pages> of_idle;
   for (const InodeId inode : lost.inodes) {
-    if (!is_in_use(parts_.inodes.find(inode))) {
-      forget_idle(*kernel, inode, names);
-      continue;
-    }
     kernel->forget_attributes(inode);
-    static_cast<void>(forget_elsewhere(inode, {{0, kWholeFile}}));
+    if (is_in_use(parts_.inodes.find(inode))) {
+      static_cast<void>(forget_elsewhere(pages_to_forget(inode)));
+    } else {
+      of_idle.push_back({inode, {0, kWholeFile}});
+    }
   }
   kernel->forget_names();
+  static_cast<void>(forget_elsewhere(std::move(of_idle)));
 }
 
 // The server is told how often the inode is open before it knows less than that.
@@ -260,16 +274,23 @@ std::optional<LeaseKind> LeaseKeeper::settle_once(InodeId inode, const InodeStat
   return kept;
 }
 
+// All but those of requests that wait for a lease.
+std::vector<LeaseKeeper::Pages> LeaseKeeper::pages_to_forget(InodeId inode) const {
+  std::vector<Pages> pages;
+  for (const FileRange& range : all_but(parts_.gate.waiting(inode))) pages.push_back({inode, range});
+  return pages;
+}
+
 void LeaseKeeper::forget_used(InodeId inode) {
+  std::shared_ptr<Forgetting> forgetting;
+  std::vector<Pages> attempted;
   while (!stop_.interrupted()) {
-    const std::vector<FileRange> to_forget = all_but(parts_.gate.waiting(inode));
-    const auto forgetting = forget_elsewhere(inode, to_forget);
-    while (!forgetting->wait(kForgetPatience)) {
-      // Nothing new waits: what is in the way has not arrived yet.
-      if (all_but(parts_.gate.waiting(inode)) != to_forget) break;
-      if (stop_.interrupted()) return;
+    std::vector<Pages> pages = pages_to_forget(inode);
+    if (forgetting == nullptr || pages != attempted) {
+      attempted = pages;
+      forgetting = forget_elsewhere(std::move(pages));
     }
-    if (forgetting->is_over()) return;
+    if (forgetting->wait(kForgetPatience)) return;
   }
 }
 
@@ -288,20 +309,14 @@ bool LeaseKeeper::send_written(InodeId inode, const InodeStatePtr& state) {
   }
 }
 
-bool LeaseKeeper::Forgetting::is_over() {
-  const std::lock_guard lock(mutex);
-  return over;
-}
-
-bool LeaseKeeper::Forgetting::wait(milliseconds patience) {
+bool LeaseKeeper::Forgetting::wait(microseconds patience) {
   std::unique_lock lock(mutex);
   return changed.wait_for(lock, patience, [this] { return over; });
 }
 
-std::shared_ptr<LeaseKeeper::Forgetting> LeaseKeeper::forget_elsewhere(
-    InodeId inode, std::vector<FileRange> ranges) {
-  return elsewhere([inode, ranges = std::move(ranges)](KernelCache& kernel) {
-    for (const FileRange& range : ranges) kernel.forget_pages(inode, range);
+std::shared_ptr<LeaseKeeper::Forgetting> LeaseKeeper::forget_elsewhere(std::vector<Pages> pages) {
+  return elsewhere([pages = std::move(pages)](KernelCache& kernel) {
+    for (const Pages& each : pages) kernel.forget_pages(each.inode, each.range);
   });
 }
 

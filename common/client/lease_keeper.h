@@ -8,8 +8,8 @@
 // waits (LeaseGate::Waiting) are left out: a read's are filled when it is answered,
 // under the next lease; a write makes its own be forgotten afterwards
 // (Engine::write). If forgetting does not end soon all the same, a request that
-// had not arrived yet is in the way: another attempt leaves its pages out, and the
-// former ends when it can.
+// had not arrived yet is in the way, and waits sooner or later: then another
+// attempt leaves its pages out, and the former ends when it can.
 //
 // Threads: any; one of its own takes recalls in order, and a few settle what may
 // take long. Nothing waits in recalled() and give_back().
@@ -81,32 +81,40 @@ class LeaseKeeper {
     std::vector<InodeId> inodes;
   };
 
+  struct Pages {
+    InodeId inode;
+    FileRange range;
+
+    friend bool operator==(const Pages&, const Pages&) = default;
+  };
   // What forgetting pages on another thread has come to.
   struct Forgetting {
     std::mutex mutex;
     std::condition_variable changed;
     bool over = false;
 
-    bool wait(std::chrono::milliseconds patience);
-    bool is_over();
+    bool wait(std::chrono::microseconds patience);
   };
 
   void run();
   std::optional<SteadyTime> lapses_at() const;
   void take(const LeaseRecall& recall);
   void take(const Lost& lost);
-  void settle_idle(const std::vector<InodeId>& inodes);
+  void settle_idle(std::uint64_t order, const std::vector<InodeId>& inodes);
+  void settle_elsewhere(InodeId inode);
   void settle(InodeId inode);
   // Empty: stopping.
   std::optional<LeaseKind> settle_once(InodeId inode, const InodeStatePtr& state);
   void forget_used(InodeId inode);
-  void forget_idle(KernelCache& kernel, InodeId inode, bool& names);
+  // False: something is in the way.
+  bool forget_idle(const std::vector<InodeId>& inodes);
+  std::vector<Pages> pages_to_forget(InodeId inode) const;
   bool send_written(InodeId inode, const InodeStatePtr& state);
   void answer(const std::vector<ReturnedLease>& answers);
   static std::uint32_t untold_opens(InodeState& state);
   void told_opens(InodeState& state, std::uint32_t count);
-  std::shared_ptr<Forgetting> forget_elsewhere(InodeId inode, std::vector<FileRange> ranges);
-  std::shared_ptr<Forgetting> elsewhere(std::function<void(KernelCache&)> work);
+  std::shared_ptr<Forgetting> forget_elsewhere(std::vector<Pages> pages);
+  std::shared_ptr<Forgetting> elsewhere(std::function<void(KernelCache&)> tell);
 
   const Parts parts_;
   Interrupt stop_;
