@@ -26,8 +26,9 @@ Result<void> await_change(std::unique_lock<std::mutex>& lock, InodeState& state,
 
 Result<std::size_t> Engine::read(OpenFile& file, std::uint64_t offset, MutableBuffer into,
                                  const CallContext& context) {
+  Asking asking;
   TRY(await_lease(file.state(), LeaseKind::read, file.locked_pages({offset, into.size()}),
-                  context));
+                  context, asking));
   const auto bytes = files_.read(file, offset, into, context.interrupt);
   if (bytes) accessed(*file.state(), context);
   return bytes;
@@ -77,16 +78,19 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
   const WaitLimits until = limits(context);
   Write write{.offset = offset, .data = data, .fresh = BlockList(buffer_)};
   bool pages_are_old = false;
+  Asking asking;
   for (;;) {
     if (write_back_.full()) return fail(Errc::no_space, "the storage servers are full");
     const Attempt attempt = TRY(try_write(*state, write, until, context));
+    asking.reset();
     if (attempt == Attempt::written) break;
     if (attempt == Attempt::needs_room) {
       TRY(await_room(write.needed, until));
       continue;
     }
     const bool lost = TRY(await_lease(state, LeaseKind::write,
-                                      file.locked_pages({offset, data.size()}), context));
+                                      file.locked_pages({offset, data.size()}), context,
+                                      asking));
     pages_are_old = pages_are_old || lost;
   }
   if (write.was_clean) write_back_.wrote(state);

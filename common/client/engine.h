@@ -134,9 +134,11 @@ class Engine final : public FileSystem {
   // Returns once the inode may be read or written as its consistency says, and what
   // is known of it is as it was after that began. `range` is what the kernel has
   // locked pages of. True: the lease was lost meanwhile, and what the kernel
-  // had in its pages before is of no use.
+  // had in its pages before is of no use. The lease that was asked for, if one was,
+  // stays as long as `asking`, or not much shorter.
+  using Asking = std::optional<LeaseGate::Asking>;
   Result<bool> await_lease(const InodeStatePtr& state, LeaseKind kind, const FileRange& range,
-                           const CallContext& context);
+                           const CallContext& context, Asking& asking);
   bool has_lease(InodeState& state, LeaseKind kind);
   bool has_lease_locked(const InodeState& state, LeaseKind kind) const;
   // A lease that was given for one operation goes back when that is on the servers.

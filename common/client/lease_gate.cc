@@ -119,7 +119,54 @@ Wake LeaseGate::wait_for_recall(InodeId inode, LeaseKind kind, const WaitLimits&
   });
 }
 
+LeaseGate::Asking::Asking(LeaseGate& gate, InodeId inode) : gate_(gate), inode_(inode) {
+  Shard& shard = gate_.shard_of(inode_);
+  const std::lock_guard lock(shard.mutex);
+  ++shard.asking[inode_].unanswered;
+}
+
+LeaseGate::Asking::~Asking() {
+  Shard& shard = gate_.shard_of(inode_);
+  const std::lock_guard lock(shard.mutex);
+  const auto mine = shard.asking.find(inode_);
+  Askers& askers = mine->second;
+  --(is_answered_ ? askers.answered : askers.unanswered);
+  if (askers.answered == 0) shard.changed.notify_all();
+  if (askers.answered + askers.unanswered == 0) shard.asking.erase(mine);
+}
+
+void LeaseGate::Asking::answered() {
+  Shard& shard = gate_.shard_of(inode_);
+  const std::lock_guard lock(shard.mutex);
+  Askers& askers = shard.asking.at(inode_);
+  if (!is_answered_) {
+    --askers.unanswered;
+    ++askers.answered;
+  }
+  is_answered_ = true;
+}
+
 // --- for the keeper --------------------------------------------------------------------
+
+bool LeaseGate::is_about_to_be_used(const Shard& shard, const RecalledLease& wanted) {
+  const auto askers = shard.asking.find(wanted.inode);
+  if (askers == shard.asking.end()) return false;
+  if (askers->second.answered > 0) return true;
+  const Lease* lease = find(shard, wanted.inode);
+  return lease == nullptr || lease->kind <= wanted.keep;
+}
+
+bool LeaseGate::is_about_to_be_used(const RecalledLease& wanted) const {
+  Shard& shard = shard_of(wanted.inode);
+  const std::lock_guard lock(shard.mutex);
+  return is_about_to_be_used(shard, wanted);
+}
+
+void LeaseGate::await_use(const RecalledLease& wanted, std::chrono::milliseconds patience) {
+  Shard& shard = shard_of(wanted.inode);
+  std::unique_lock lock(shard.mutex);
+  shard.changed.wait_for(lock, patience, [&] { return !is_about_to_be_used(shard, wanted); });
+}
 
 void LeaseGate::remember_recall(Shard& shard, InodeId inode, std::uint64_t order) {
   std::uint64_t& latest = shard.recalls[inode];

@@ -25,6 +25,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -82,7 +83,31 @@ class LeaseGate {
   // Returns when no recall is in the way: there is none, or it leaves what is needed.
   Wake wait_for_recall(InodeId inode, LeaseKind kind, const WaitLimits& limits);
 
+  // Somebody asks the server for a lease that he cannot go on without, and uses it
+  // as long as this lives. What is granted serves him once before it goes back,
+  // though others want it by then: two who take turns would come away with nothing
+  // for as long as each recall is faster than what it is about.
+  class Asking {
+   public:
+    Asking(LeaseGate& gate, InodeId inode);
+    ~Asking();
+    Asking(const Asking&) = delete;
+    Asking& operator=(const Asking&) = delete;
+    // The answer is here: granted() is about to be told.
+    void answered();
+
+   private:
+    LeaseGate& gate_;
+    const InodeId inode_;
+    bool is_answered_ = false;
+  };
+
   // --- for the keeper ---
+  // Somebody who was Asking has been answered; or the answer is on its way, for what
+  // is wanted back is not here.
+  bool is_about_to_be_used(const RecalledLease& wanted) const;
+  // Returns when it is not so any more, or when patience is over.
+  void await_use(const RecalledLease& wanted, std::chrono::milliseconds patience);
   // Somebody wants the lease. False: there is nothing to settle but the answer,
   // because it is not here, or because it is being settled already.
   enum class Recalled { absent, settling, begun };
@@ -129,6 +154,10 @@ class LeaseGate {
     std::uint64_t latest = 0;
     std::optional<Recall> recall;
   };
+  struct Askers {
+    std::size_t unanswered = 0;
+    std::size_t answered = 0;
+  };
   struct Shard {
     std::mutex mutex;
     std::condition_variable changed;
@@ -139,11 +168,13 @@ class LeaseGate {
     std::uint64_t void_through = 0;
     bool between_connections = false;
     std::unordered_multimap<InodeId, FileRange> waiting;
+    std::unordered_map<InodeId, Askers> asking;
   };
 
   Shard& shard_of(InodeId inode) const { return shards_[inode.value() % kShards]; }
   static bool is_in_the_way(const Lease& lease, LeaseKind kind);
   static const Lease* find(const Shard& shard, InodeId inode);
+  static bool is_about_to_be_used(const Shard& shard, const RecalledLease& wanted);
   static void remember_recall(Shard& shard, InodeId inode, std::uint64_t order);
   bool trusts_server() const {
     return clock_.now().time_since_epoch().count() < trusted_until_.load(std::memory_order_relaxed);

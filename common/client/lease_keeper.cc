@@ -25,6 +25,8 @@ constexpr std::size_t kTasksMax = 65'536;
 constexpr milliseconds kForgetPatience{5};
 constexpr microseconds kForgetPatiencePerFile{20};
 constexpr milliseconds kForgetSoonPatience{1};
+// Bytes go into a buffer, or come from where they are not far.
+constexpr milliseconds kUsePatience{10};
 // Between two attempts to send what the servers did not take.
 constexpr milliseconds kRetryPause{200};
 
@@ -150,6 +152,10 @@ void LeaseKeeper::take(const LeaseRecall& recall) {
   std::vector<ReturnedLease> absent;
   for (const RecalledLease& lease : recall.leases) {
     client_metrics().lease_recalls.add();
+    if (parts_.gate.is_about_to_be_used(lease)) {
+      take_after_use(lease, recall.order);
+      continue;
+    }
     switch (parts_.gate.recall(lease, recall.order)) {
       case LeaseGate::Recalled::absent:
         absent.push_back({lease.inode, LeaseKind::none, recall.order, 0});
@@ -167,6 +173,22 @@ void LeaseKeeper::take(const LeaseRecall& recall) {
   }
   answer(absent);
   if (!idle.empty()) settle_idle(recall.order, idle);
+}
+
+// By a reader or writer that has waited for it, and takes no longer than that.
+void LeaseKeeper::take_after_use(const RecalledLease& lease, std::uint64_t order) {
+  const auto work = [this, lease, order] {
+    parts_.gate.await_use(lease, kUsePatience);
+    switch (parts_.gate.recall(lease, order)) {
+      case LeaseGate::Recalled::absent:
+        return answer({{lease.inode, LeaseKind::none, order, 0}});
+      case LeaseGate::Recalled::settling:
+        return;
+      case LeaseGate::Recalled::begun:
+        return settle(lease.inode);
+    }
+  };
+  if (!settlers_.submit(work)) work();
 }
 
 void LeaseKeeper::settle_elsewhere(InodeId inode) {

@@ -99,6 +99,7 @@ class LeaseKeeper {
   void run();
   std::optional<SteadyTime> lapses_at() const;
   void take(const LeaseRecall& recall);
+  void take_after_use(const RecalledLease& lease, std::uint64_t order);
   void take(const Lost& lost);
   void settle_idle(std::uint64_t order, const std::vector<InodeId>& inodes);
   void settle_elsewhere(InodeId inode);

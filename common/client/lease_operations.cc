@@ -19,9 +19,6 @@ namespace {
 // waits for the servers where less than this is left beyond what is buffered.
 constexpr std::chrono::seconds kSpaceAge{5};
 constexpr std::uint64_t kAmpleBytes = 1 * GiB;
-// A lease that is not to be had now is asked for again after this: about as long
-// as another mount takes to use it and send what it wrote.
-constexpr std::chrono::milliseconds kTurn{1};
 
 // A recall that crosses a request for a lease makes its answer bring none: once.
 // After that somebody else comes first, and the server does not say when that is
@@ -60,7 +57,7 @@ bool Engine::has_lease(InodeState& state, LeaseKind kind) {
 }
 
 Result<bool> Engine::await_lease(const InodeStatePtr& state, LeaseKind kind, const FileRange& range,
-                                 const CallContext& context) {
+                                 const CallContext& context, Asking& asking) {
   const InodeId inode = state->inode;
   const bool recalled = config_.leases && gate_.is_recalled(inode, kind);
   if (!recalled && has_lease(*state, kind)) return false;
@@ -79,14 +76,18 @@ Result<bool> Engine::await_lease(const InodeStatePtr& state, LeaseKind kind, con
     if (until.deadline && clock_.now() >= *until.deadline)
       return fail(Errc::timed_out, "no lease is granted");
 
+    asking.emplace(gate_, inode);
     const AttributesResult answer =
         TRY(ask<AttributesResult>(AcquireLeaseArgs{inode, kind}, context));
+    asking->answered();
     gate_.granted(answer.attributes);
-    std::unique_lock lock(state->mutex);
-    if (!answer.attributes.provisional) state->learn_locked(answer.attributes, clock_.now());
-    if (!freshness_.leases_decide(answer.attributes.consistency)) break;
-    // Others wait for the inode, or for us to give it back: it is their turn.
-    if (!has_lease_locked(*state, kind)) state->changed.wait_for(lock, kTurn);
+    {
+      const std::lock_guard lock(state->mutex);
+      if (!answer.attributes.provisional) state->learn_locked(answer.attributes, clock_.now());
+      if (!freshness_.leases_decide(answer.attributes.consistency)) break;
+    }
+    if (!gate_.is_recalled(inode, kind) && has_lease(*state, kind)) break;
+    asking.reset();
   }
   return before != 0 && before != gate_.since(inode);
 }

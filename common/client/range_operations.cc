@@ -44,7 +44,9 @@ Result<void> Engine::allocate(OpenFile& file, int mode, std::uint64_t offset, st
   if (what != 0 && !punch && !zero) return fail(Errc::unsupported, "fallocate mode");
 
   const InodeStatePtr& state = file.state();
-  TRY(await_lease(state, LeaseKind::read, {}, context));
+  Asking asking;
+  TRY(await_lease(state, LeaseKind::read, {}, context, asking));
+  asking.reset();
   if (!punch) TRY(check_room(*state, {offset, length}, context));
   const bool makes_hole = punch || zero;
   CommitFile change;
@@ -84,7 +86,8 @@ Result<void> Engine::allocate(OpenFile& file, int mode, std::uint64_t offset, st
 
 Result<std::optional<std::uint64_t>> Engine::seek(OpenFile& file, std::uint64_t offset, bool data,
                                                   const CallContext& context) {
-  TRY(await_lease(file.state(), LeaseKind::read, {}, context));
+  Asking asking;
+  TRY(await_lease(file.state(), LeaseKind::read, {}, context, asking));
   InodeState& state = *file.state();
   for (;;) {
     std::uint64_t size = 0;

@@ -188,6 +188,39 @@ TEST_F(EngineLeasesTest, WritersInTurnLoseNothing) {
   there_.fs->close(theirs);
 }
 
+// The same of both at once: whoever reads sees nothing that was there before what
+// it has seen already. And what is asked for is used before it goes back.
+TEST_F(EngineLeasesTest, AReaderBesideAWriterSeesNoOlderBytesAndKeepsNobodyFromWriting) {
+  constexpr std::size_t kWrites = 300;
+  const OpenFilePtr mine = here_.create("a");
+  ASSERT_TRUE(here_.write(*mine, 0, "00000"));
+  const OpenFilePtr theirs = there_.open("a").file;
+  EXPECT_EQ(there_.read(*theirs, 0, 5), "00000");
+  std::atomic<bool> over{false};
+  std::thread writer([&] {
+    for (std::size_t i = 1; i <= kWrites; ++i) {
+      std::string text = std::to_string(i);
+      text.insert(0, 5 - text.size(), '0');
+      EXPECT_TRUE(here_.write(*mine, 0, text));
+      std::this_thread::yield();
+    }
+    over = true;
+  });
+  std::string last;
+  std::size_t reads = 0;
+  while (!over) {
+    const std::string text = there_.read(*theirs, 0, 5);
+    EXPECT_GE(text, last);
+    last = text;
+    ++reads;
+  }
+  writer.join();
+  EXPECT_EQ(there_.read(*theirs, 0, 5), "00300");
+  EXPECT_LT(here_.meta.calls<AcquireLeaseArgs>(), 2 * kWrites) << "for " << reads << " reads";
+  there_.fs->close(theirs);
+  here_.fs->close(mine);
+}
+
 TEST_F(EngineLeasesTest, AppendsOfTwoMountsDoNotOverlap) {
   const OpenFilePtr mine = here_.create("log");
   const OpenFilePtr theirs = there_.open("log", true).file;
