@@ -45,7 +45,8 @@ bool opens_inode(const MetaArgs& args) {
 PendingRequest::PendingRequest(const MetaArgs& args, const Caller& caller)
     : is_mutation(dfs::is_mutation(args)),
       opens(opens_inode(args)),
-      is_release(std::holds_alternative<ReleaseArgs>(args)) {
+      is_release(std::holds_alternative<ReleaseArgs>(args)),
+      is_commit(std::holds_alternative<CommitArgs>(args)) {
   v1::Request request;
   request.set_uid(caller.uid);
   request.set_gid(caller.gid);
@@ -146,7 +147,7 @@ std::vector<PendingRequestPtr> PendingRequests::resume() {
 PendingRequests::Restart PendingRequests::restart() {
   Restart restart;
   for (auto at = unanswered_.begin(); at != unanswered_.end();) {
-    if (at->second->sequence != 0) {
+    if (at->second->sequence != 0 || at->second->is_commit) {
       restart.in_doubt.push_back(std::move(at->second));
       at = unanswered_.erase(at);
     } else {

@@ -40,6 +40,7 @@ struct PendingRequest {
   const bool is_mutation;
   const bool opens;            // its success holds an inode open
   const bool is_release;
+  const bool is_commit;
   bool posted = false;         // nobody waits for it
   bool abandoned = false;      // whoever waited has gone
   LateTaker late;              // whoever waited has gone, but this takes the answer
@@ -81,7 +82,8 @@ class PendingRequests {
   // queued again, in order; stale releases are returned as done with.
   std::vector<PendingRequestPtr> resume();
   // A new session stands: as resume(), but mutations that were sent are
-  // returned as failed, and sequences start at 1.
+  // returned as failed, and sequences start at 1. So are commits that were not:
+  // others may have got the files meanwhile, and what follows has to say so.
   struct Restart {
     std::vector<PendingRequestPtr> stale;
     std::vector<PendingRequestPtr> in_doubt;
