@@ -18,6 +18,8 @@ constexpr std::uint64_t kCopyBytesMax = 2 * GiB;
 // in parts; other mounts may have moved the end, and would see the parts.
 bool goes_past_pages(const SessionState& state, const OpenOptions& options) {
   if (!options.append || !options.write || !state.config.names_are_known) return false;
+  // Older kernels leave in their pages what was there before.
+  if (!state.forgets_names) return false;
   return !options.read || (state.agreed_flags & kernel::kDirectIoAllowMmap) != 0;
 }
 

@@ -32,6 +32,8 @@ class FakeKernelCache final : public KernelCache {
   void forget_pages(InodeId inode, const FileRange& range) override {
     forget({What::pages, inode, range});
   }
+  // Nothing is forgotten by it.
+  void store(InodeId, std::uint64_t, BufferView) override {}
 
   // A request is about these pages.
   void lock(InodeId inode, const FileRange& range) {
