@@ -51,12 +51,15 @@ Result<std::map<std::string, std::vector<std::size_t>>> logs_of(std::span<const 
 }
 
 // Leaves out what is not needed for `culprit` to stay without an explanation:
-// what began after its end, and answers that change nothing.
+// what began, and the ends that came, after its end, and answers that change nothing.
 std::vector<Step> essence(const Part& part, std::size_t culprit) {
   const std::int64_t end = part.steps[culprit].ended;
   std::vector<Step> kept;
   for (std::size_t i = 0; i < part.steps.size(); ++i)
-    if (i != culprit && part.steps[i].begun <= end) kept.push_back(part.steps[i]);
+    if (i != culprit && part.steps[i].begun <= end) {
+      kept.push_back(part.steps[i]);
+      if (kept.back().ended > end) kept.back().ended = kNever;
+    }
   kept.push_back(part.steps[culprit]);  // the last: what is left out comes before it
 
   std::size_t spent = 0;

@@ -64,7 +64,7 @@ Result<void> check_fields(const Operation& operation) {
     return fail(Errc::invalid, "a new name where none belongs, or none");
   for (const std::string& name : {operation.name, operation.to_name})
     if (name.find('/') != std::string::npos) return fail(Errc::invalid, "a name with a '/'");
-  if (operation.answer != Answer::ok && operation.answer != refusal_of(operation.kind))
+  if (!may_be_answered(operation.kind, operation.answer))
     return fail(Errc::invalid, "that answer does not belong to it");
   if (operation.ended && *operation.ended < operation.begun)
     return fail(Errc::invalid, "it has ended before it was begun");
@@ -118,6 +118,8 @@ std::string what_is_answered(const Operation& operation) {
 bool observes(Kind kind) {
   return kind == Kind::read || kind == Kind::lookup || kind == Kind::list || kind == Kind::read_log;
 }
+
+bool may_be_answered(Kind kind, Answer answer) { return answer == Answer::ok || answer == refusal_of(kind); }
 
 Result<std::vector<Operation>> read_history(std::istream& lines) {
   std::vector<Operation> history;

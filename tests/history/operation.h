@@ -59,6 +59,7 @@ struct Operation {
 
 // Something that only tells what is there.
 bool observes(Kind kind);
+bool may_be_answered(Kind kind, Answer answer);
 
 //   invalid  "line 7: ..." says what is wrong with it
 Result<std::vector<Operation>> read_history(std::istream& lines);

@@ -1,0 +1,30 @@
+#include "tests/history/early_reads.h"
+
+#include "tests/unit/history/histories.h"
+
+namespace dfs::history {
+namespace {
+
+std::size_t left_of(const std::vector<Operation>& history) { return without_early_reads(history).size(); }
+
+TEST(EarlyReads, ShowAWriteOfTheirOwnMountThatHasNotReturned) {
+  const Operation write_here = write("mount1.1", "1", {0, 10});
+  EXPECT_EQ(left_of({write_here, read("mount1.2", "1", {5, 6})}), 1U);
+  EXPECT_EQ(left_of({write_here, read("mount1.2", "1", {11, 12})}), 2U);  // it has returned
+  EXPECT_EQ(left_of({write_here, read("mount2.2", "1", {5, 6})}), 2U);    // another mount's
+  EXPECT_EQ(left_of({write_here, read("mount1.2", "", {5, 6})}), 2U);     // another value
+}
+
+TEST(EarlyReads, ShowForEverWhatNobodyKnowsTheOutcomeOf) {
+  EXPECT_EQ(left_of({write("mount1.1", "1", {0, {}}), read("mount1.2", "1", {100, 101})}), 1U);
+}
+
+TEST(EarlyReads, OfALogShowOneSuchRecordAmongOthers) {
+  const Operation done = append("mount1.1", "1", {0, 1});
+  const Operation under_way = append("mount1.1", "2", {2, 10});
+  EXPECT_EQ(left_of({done, under_way, read_log("mount1.2", {"1", "2"}, {5, 6})}), 2U);
+  EXPECT_EQ(left_of({done, under_way, read_log("mount1.2", {"1"}, {5, 6})}), 3U);
+}
+
+}  // namespace
+}  // namespace dfs::history
