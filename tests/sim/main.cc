@@ -1,0 +1,83 @@
+// dfs-sim: runs of a simulated cluster, one a seed.
+#include <sys/prctl.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "common/base/log.h"
+#include "tests/sim/world.h"
+
+namespace dfs::sim {
+namespace {
+
+struct CommandLine {
+  std::uint64_t seed = 1;
+  std::uint64_t seeds = 1;
+  std::filesystem::path traces;
+  bool verbose = false;
+  bool no_leases = false;
+  bool keep_going = false;
+};
+
+void tell_problem(const CommandLine& line, const Plan& plan, const Trace& trace, const std::string& problem) {
+  fmt::print("seed {}: {}\n{}\n", plan.seed, to_text(plan), problem);
+  if (!line.traces.empty()) {
+    std::error_code ignored;
+    std::filesystem::create_directories(line.traces, ignored);
+    const auto path = line.traces / fmt::format("seed-{}.txt", plan.seed);
+    std::ofstream(path) << trace.text() << problem << "\n";
+    fmt::print("What happened stands in {}\n", path.string());
+  }
+  fmt::print("Much the same again: dfs-sim --seed {} --verbose{}\n\n", plan.seed, line.no_leases ? " --no-leases" : "");
+  std::fflush(stdout);
+}
+
+// False: a run has failed.
+bool run_all(const CommandLine& line) {
+  Outcome total;
+  std::size_t failed = 0;
+  for (std::uint64_t seed = line.seed; seed < line.seed + line.seeds; ++seed) {
+    Plan plan = plan_of(seed);
+    if (line.no_leases) plan.leases = Session::Leases::unwanted;
+    Trace trace(line.verbose ? Trace::Talk::aloud : Trace::Talk::silent);
+    World world(plan, trace);
+    const Outcome outcome =
+        world.run([&](const std::string& problem) { tell_problem(line, plan, trace, problem); });
+    total.operations += outcome.operations;
+    total.events += outcome.events;
+    total.sessions_replaced += outcome.sessions_replaced;
+    if (outcome.problem.empty()) continue;
+    tell_problem(line, plan, trace, outcome.problem);
+    ++failed;
+    if (!line.keep_going) return false;
+  }
+  fmt::print("{} seeds from {} on: {} operations, {} events, {} sessions replaced; {} have failed\n", line.seeds,
+             line.seed, total.operations, total.events, total.sessions_replaced, failed);
+  return failed == 0;
+}
+
+}  // namespace
+}  // namespace dfs::sim
+
+int main(int argc, char** argv) {
+  using namespace dfs::sim;
+  CommandLine line;
+  CLI::App app("The real metadata server and real client engines on a simulated network. A seed decides what happens\n"
+               "in which order; what the programs were told is judged. Ends with 1 if a run fails.");
+  app.add_option("--seed", line.seed, "The first seed (1)");
+  app.add_option("--seeds", line.seeds, "How many, one after another (1)");
+  app.add_option("--traces", line.traces, "A directory for what happened in runs that failed");
+  app.add_flag("--verbose", line.verbose, "Tell everything that happens");
+  app.add_flag("--no-leases", line.no_leases, "Mounts see what others do within a second, which should be caught");
+  app.add_flag("--keep-going", line.keep_going, "Go on with the next seed when a run has failed");
+  CLI11_PARSE(app, argc, argv);
+  const auto logging = dfs::init_logging("dfs-sim", {.level = line.verbose ? dfs::LogLevel::warn : dfs::LogLevel::off});
+  if (!logging) return 2;
+  ::prctl(PR_SET_TIMERSLACK, 1UL);  // waits are a few microseconds
+  return run_all(line) ? 0 : 1;
+}

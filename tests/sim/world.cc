@@ -1,0 +1,250 @@
+#include "tests/sim/world.h"
+
+#include <cstdlib>
+#include <ctime>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "tests/history/check.h"
+#include "tests/history/early_reads.h"
+
+namespace dfs::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Between two pieces of housekeeping, as in the real server.
+constexpr auto kTickInterval = 200ms;
+// Nothing to do but to wait for timers of the engines, so long in a row.
+constexpr std::size_t kIdleRoundsMax = 30'000;
+// Events in a row in which no program gets on: sessions that say they are there.
+constexpr std::size_t kVainEventsMax = 3'000;
+
+ClientConfig client_config(const Plan& plan) {
+  ClientConfig config;
+  config.write_buffer_bytes = 4 * MiB;
+  config.read_cache_bytes = 4 * MiB;
+  config.read_ahead_bytes_max = 256 * KiB;
+  config.leases = plan.leases == Session::Leases::wanted;
+  return config;
+}
+
+ServerOptions server_options() { return {.storage_servers = 1}; }
+
+void pause(std::chrono::nanoseconds time) {
+  const timespec wanted{0, static_cast<long>(time.count())};
+  ::nanosleep(&wanted, nullptr);
+}
+
+}  // namespace
+
+World::Mount::Mount(const Plan& plan, const Clock& clock, Activity& activity, std::size_t number)
+    : session(clock, activity, fmt::format("mount {}", number + 1), plan.leases) {}
+
+World::World(const Plan& plan, Trace& trace)
+    : plan_(plan),
+      trace_(trace),
+      dice_(plan.seed, ~std::uint64_t{0}),
+      recorder_(trace),
+      storage_(server_options().storage_servers),
+      server_(clock_, server_options()) {}
+
+World::~World() {
+  for (const auto& mount : mounts_) mount->session.end();
+  programs_.clear();
+  for (const auto& mount : mounts_) mount->files.reset();
+  network_.reset();
+}
+
+Outcome World::run(const std::function<void(const std::string&)>& stuck) {
+  stuck_ = stuck;
+  trace_.add(fmt::format("seed {}: {}", plan_.seed, to_text(plan_)));
+  start_mounts();
+  Result<void> prepared;
+  work({{1, [&](std::size_t) { prepared = prepare(*mounts_[0]->kernel, shared_); }}}, Mood::calm);
+  if (!prepared) return {.problem = "what the programs share cannot be made: " + prepared.error().to_string()};
+
+  std::vector<std::unique_ptr<RandomSteps>> steps;
+  std::vector<Work> random;
+  std::vector<Work> last;
+  for (std::size_t number = 0; number < plan_.mounts * plan_.programs_per_mount; ++number) {
+    const std::size_t at = number % plan_.mounts;
+    const Surroundings with{*mounts_[at]->kernel, recorder_, plan_, shared_};
+    steps.push_back(std::make_unique<RandomSteps>(with, fmt::format("mount{}.{}", at + 1, number + 1), number + 1));
+    RandomSteps& mine = *steps.back();
+    random.push_back({plan_.steps, [&mine](std::size_t step) { mine.step(step); }});
+    last.push_back({1, [&mine](std::size_t) { mine.look_at_everything(); }});
+  }
+  work(std::move(random), Mood::as_planned);
+  thaw(true);
+  work(std::move(last), Mood::calm);
+
+  Outcome outcome;
+  outcome.events = events_;
+  for (const auto& mount : mounts_) outcome.sessions_replaced += mount->session.times_replaced();
+  std::vector<history::Operation> history = recorder_.take();
+  outcome.operations = history.size();
+  for (const auto& each : steps)
+    if (outcome.problem.empty()) outcome.problem = each->complaint();
+  if (!outcome.problem.empty()) return outcome;
+  const bool shows_early = plan_.caching == Kernel::Caching::as_linux || plan_.sessions_may_end();
+  if (shows_early) history = history::without_early_reads(std::move(history));
+  const auto judged = history::judge(history);
+  if (!judged) outcome.problem = judged.error().to_string();
+  else if (judged->verdict != history::Judgement::Verdict::ok) outcome.problem = judged->text;
+  return outcome;
+}
+
+void World::start_mounts() {
+  network_ = std::make_unique<Network>(server_, activity_, trace_);
+  for (std::size_t number = 0; number < plan_.mounts; ++number) {
+    mounts_.push_back(std::make_unique<Mount>(plan_, clock_, activity_, number));
+    network_->add(mounts_.back()->session);
+    paces_.push_back(dice_.between(1, plan_.pace_most));
+    frozen_until_.push_back(clock_.now());
+  }
+  pump([this] { return std::ranges::all_of(mounts_, [](const auto& mount) { return mount->session.is_up(); }); },
+       Mood::calm);
+  for (const auto& each : mounts_) mount(*each);
+}
+
+void World::mount(Mount& mount) {
+  auto files = FileSystem::create(client_config(plan_), mount.session, storage_, clock_);
+  invariant(files.has_value(), "an engine can be made");
+  mount.files = *std::move(files);
+  mount.kernel = std::make_shared<Kernel>(*mount.files, clock_, activity_, plan_.caching);
+  mount.files->set_kernel(plan_.caching == Kernel::Caching::none ? nullptr : mount.kernel);
+  FileSystem& engine = *mount.files;
+  SessionHooks hooks{.held = [&engine] { return engine.held_inodes(); },
+                     .locks = [&engine] { return engine.held_locks(); },
+                     .leases = {},
+                     .on_new_session = [&engine] { engine.session_replaced(); }};
+  if (plan_.leases == Session::Leases::wanted) hooks.leases = engine.lease_hooks();
+  mount.session.set_hooks(std::move(hooks));
+}
+
+// --- what happens next -----------------------------------------------------------------
+
+void World::work(std::vector<Work> all, Mood mood) {
+  for (Work& each : all) programs_.push_back(std::make_unique<Program>(activity_, each.steps, std::move(each.step)));
+  pump([this] { return std::ranges::all_of(programs_, [](const auto& each) { return each->is_over(); }); }, mood);
+  programs_.clear();
+}
+
+void World::pump(const std::function<bool()>& done, Mood mood) {
+  std::size_t idle = 0;
+  std::size_t vain = 0;
+  std::int64_t told = 0;
+  for (;;) {
+    settle();
+    if (done()) return;
+    if (recorder_.told() != told) {
+      told = recorder_.told();
+      vain = 0;
+    }
+    if (take_one_event()) {
+      idle = 0;
+      ++events_;
+      if (++vain > kVainEventsMax) give_up();
+    } else {
+      pause(200us);
+      if (++idle > kIdleRoundsMax) give_up();
+    }
+    if (mood == Mood::as_planned) go_wrong();
+    let_time_pass();
+  }
+}
+
+std::uint64_t World::weight_of(const Network::Choice& choice, std::size_t session) const {
+  const bool travels = choice.event == Network::Event::send || choice.event == Network::Event::arrive ||
+                       choice.event == Network::Event::answer;
+  return travels ? 4 * paces_[session] : 2;
+}
+
+// False: there is none.
+bool World::take_one_event() {
+  const std::vector<Network::Choice> messages = network_->choices();
+  std::uint64_t total = 0;
+  for (const Network::Choice& choice : messages) total += weight_of(choice, network_->session_of(choice));
+  std::vector<Program*> ready;
+  for (const auto& program : programs_)
+    if (program->is_ready()) ready.push_back(program.get());
+  total += 3 * ready.size();
+  if (total == 0) return false;
+
+  std::uint64_t drawn = dice_.below(total);
+  for (const Network::Choice& choice : messages) {
+    const std::uint64_t weight = weight_of(choice, network_->session_of(choice));
+    if (drawn < weight) {
+      network_->happen(choice);
+      return true;
+    }
+    drawn -= weight;
+  }
+  ready[drawn / 3]->go_on();
+  return true;
+}
+
+void World::go_wrong() {
+  const auto comes = [this](std::uint64_t one_in) { return one_in > 0 && dice_.one_in(one_in); };
+  const std::size_t victim = dice_.below(plan_.mounts);
+  if (comes(plan_.one_in_cuts)) {
+    trace_.add(fmt::format("    the stream of mount {} breaks", victim + 1));
+    network_->cut(victim);
+  }
+  if (comes(plan_.one_in_freezes) && !network_->is_frozen(victim)) {
+    const auto time = std::chrono::milliseconds{dice_.below(120'000)};
+    trace_.add(fmt::format("    mount {} and the server do not hear each other for {} ms", victim + 1, time.count()));
+    network_->freeze(victim);
+    if (dice_.one_in(2)) network_->cut(victim);
+    frozen_until_[victim] = clock_.now() + time;
+  }
+  if (comes(plan_.one_in_restarts)) {
+    trace_.add("    the server dies and starts again");
+    network_->restart_server();
+  }
+}
+
+void World::let_time_pass() {
+  bool any_frozen = false;
+  for (std::size_t session = 0; session < plan_.mounts; ++session) any_frozen |= network_->is_frozen(session);
+  clock_.advance(std::chrono::microseconds{dice_.below(2'000)});
+  if (any_frozen && dice_.one_in(4)) clock_.advance(std::chrono::milliseconds{dice_.below(3'000)});
+  // Nothing but time is waited for.
+  if (network_->choices().empty()) clock_.advance(std::chrono::milliseconds{dice_.below(any_frozen ? 3'000 : 100)});
+  thaw(false);
+  network_->tidy();
+  if (clock_.now() < next_tick_) return;
+  next_tick_ = clock_.now() + kTickInterval;
+  server_.tick();
+  for (const auto& mount : mounts_) mount->session.tick();
+}
+
+void World::thaw(bool all) {
+  for (std::size_t session = 0; session < plan_.mounts; ++session) {
+    if (!network_->is_frozen(session) || (!all && clock_.now() < frozen_until_[session])) continue;
+    trace_.add(fmt::format("    mount {} and the server hear each other again", session + 1));
+    network_->thaw(session);
+  }
+}
+
+// A program that seems to work may in fact wait for something in its engine.
+void World::settle() const {
+  std::uint64_t last = activity_.count();
+  for (int calm = 0; calm < (activity_.busy() > 0 ? 8 : 2);) {
+    pause(15us);
+    const std::uint64_t now = activity_.count();
+    calm = now == last ? calm + 1 : 0;
+    last = now;
+  }
+}
+
+void World::give_up() {
+  std::size_t over = 0;
+  for (const auto& program : programs_) over += program->is_over();
+  stuck_(fmt::format("nothing goes on any more; {} of {} programs have come to their end", over, programs_.size()));
+  std::_Exit(1);
+}
+
+}  // namespace dfs::sim
