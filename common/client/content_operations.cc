@@ -106,7 +106,10 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
     keeper_.forget_pages_soon(state->inode, {from, to - from},
                               moved ? std::optional(LastByte{write.offset + data.size() - 1,
                                                              data.back()})
-                                    : std::nullopt);
+                                    : std::nullopt,
+                              file.locked_pages({offset, data.size()}).length > 0
+                                  ? LeaseKeeper::Locks::some
+                                  : LeaseKeeper::Locks::none);
   }
   return finish_write_through(state, context);
 }

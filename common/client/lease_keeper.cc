@@ -25,6 +25,8 @@ constexpr std::size_t kTasksMax = 65'536;
 constexpr milliseconds kForgetPatience{5};
 constexpr microseconds kForgetPatiencePerFile{20};
 constexpr milliseconds kForgetSoonPatience{1};
+// Pages that are locked by others, who wait for nothing that the caller has.
+constexpr milliseconds kForgetOthersPatience{1'000};
 // Bytes go into a buffer, or come from where they are not far.
 constexpr milliseconds kUsePatience{10};
 // Between two attempts to send what the servers did not take.
@@ -108,14 +110,15 @@ void LeaseKeeper::confirmed() { wake_.notify_all(); }
 
 // In this order: an end that is shown over old pages would show what is in them.
 void LeaseKeeper::forget_pages_soon(InodeId inode, const FileRange& range,
-                                    std::optional<LastByte> end) {
+                                    std::optional<LastByte> end, Locks locks) {
   const std::uint64_t from = range.offset / kPage * kPage;
   const std::uint64_t to = (range.offset + range.length + kPage - 1) / kPage * kPage;
   const auto told = elsewhere([inode, from, to, end](KernelCache& kernel) {
     kernel.forget_pages(inode, {from, to - from});
     if (end) kernel.store(inode, end->offset, {&end->value, 1});
   });
-  static_cast<void>(told->wait(kForgetSoonPatience));
+  static_cast<void>(
+      told->wait(locks == Locks::none ? kForgetOthersPatience : kForgetSoonPatience));
 }
 
 // --- the thread ----------------------------------------------------------------------------

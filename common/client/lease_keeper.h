@@ -71,8 +71,11 @@ class LeaseKeeper {
   // Leases that are gone: what the kernel was told under them is forgotten.
   void lost(std::vector<InodeId> inodes);
   // The pages in a range are not what the file has, and then it ends with `end` at
-  // the earliest. Waits until the kernel knows, but not for long.
-  void forget_pages_soon(InodeId inode, const FileRange& range, std::optional<LastByte> end);
+  // the earliest. Waits until the kernel knows; but not for long if the caller's
+  // request has locked some of them.
+  enum class Locks { none, some };
+  void forget_pages_soon(InodeId inode, const FileRange& range, std::optional<LastByte> end,
+                         Locks locks);
   // Trust may end later now.
   void confirmed();
 

@@ -246,6 +246,7 @@ Result<Kernel::File> Kernel::open(const Place& place, Opening opening) {
     options.write = true;
     options.append = opening == Opening::appending;
     options.direct = opening == Opening::direct;
+    options.past_pages = opening == Opening::appending;
     const Opened opened = TRY(files_.open(inode, options, {}));
     if (!opened.keep_cache) forget_pages(inode, {0, kFileSizeMax});
     return File{inode, opened.file, opening};

@@ -56,7 +56,8 @@ TEST(InitReplyEditor, AddsWhatIsWantedAndOffered) {
                                                            FUSE_HANDLE_KILLPRIV_V2 |
                                                            kAccessControlLists));
   EXPECT_TRUE(editor.done());
-  EXPECT_EQ(editor.agreed(), edited->body.flags);
+  EXPECT_EQ(std::uint64_t{edited->body.flags2} << 32, kernel::kDirectIoAllowMmap);
+  EXPECT_EQ(editor.agreed(), edited->body.flags | kernel::kDirectIoAllowMmap);
   EXPECT_EQ(editor.kernel_minor(), 45u);
 }
 
