@@ -13,6 +13,18 @@ bool clears_set_id(const Attributes& attributes, const Caller& caller) {
   return (attributes.mode & 04000U) != 0 || set_gid;
 }
 
+// A write may be on its way from the kernel for this long after it was put into
+// pages. If these have been forgotten meanwhile, and read again from before it, they
+// would stay so.
+constexpr std::chrono::seconds kQueuedMost{1};
+constexpr std::uint64_t kPage = 4096;
+
+// While it waits for a write, the kernel locks a page that is not filled by it.
+bool locks_a_page(const OpenFile& file, std::uint64_t offset, std::uint64_t length) {
+  const bool fills = offset % kPage == 0 && length % kPage == 0;
+  return !fills && file.locked_pages({offset, length}).length > 0;
+}
+
 Result<void> await_change(std::unique_lock<std::mutex>& lock, InodeState& state,
                           const WaitLimits& until) {
   const Wake wake =
@@ -42,6 +54,7 @@ struct Engine::Write {
   std::size_t needed = 0;  // blocks of it
   bool was_clean = false;  // nothing was buffered before
   bool sealed = false;     // a chunk became full
+  bool pages_are_old = false;  // what the kernel has in its pages is not this
 };
 
 Result<Engine::Attempt> Engine::try_write(InodeState& state, Write& write,
@@ -67,6 +80,8 @@ Result<Engine::Attempt> Engine::try_write(InodeState& state, Write& write,
   state.dirty_mtime = clock_.wall();
   if (clears_set_id(state.attributes, context.caller)) state.clear_set_id = true;
   write.sealed = !sealed.empty();
+  if (state.pages_forgotten_at && clock_.now() - *state.pages_forgotten_at < kQueuedMost)
+    write.pages_are_old = true;
   return Attempt::written;
 }
 
@@ -77,7 +92,6 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
   const InodeStatePtr& state = file.state();
   const WaitLimits until = limits(context);
   Write write{.offset = offset, .data = data, .fresh = BlockList(buffer_)};
-  bool pages_are_old = false;
   Asking asking;
   for (;;) {
     if (write_back_.full()) return fail(Errc::no_space, "the storage servers are full");
@@ -91,13 +105,13 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
     const bool lost = TRY(await_lease(state, LeaseKind::write,
                                       file.locked_pages({offset, data.size()}), context,
                                       asking));
-    pages_are_old = pages_are_old || lost;
+    write.pages_are_old = write.pages_are_old || lost;
   }
   if (write.was_clean) write_back_.wrote(state);
   if (write.sealed) write_back_.kick();
   // The kernel has put the bytes where it took the end to be, or between what
   // others have changed since.
-  if (pages_are_old || write.offset != offset) {
+  if (write.pages_are_old || write.offset != offset) {
     const std::uint64_t from = std::min(write.offset, offset);
     const std::uint64_t to = std::max(write.offset, offset) + data.size();
     // Who reads here believes the kernel's idea of the size, which it would take from
@@ -107,7 +121,7 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
                               moved ? std::optional(LastByte{write.offset + data.size() - 1,
                                                              data.back()})
                                     : std::nullopt,
-                              file.locked_pages({offset, data.size()}).length > 0
+                              locks_a_page(file, offset, data.size())
                                   ? LeaseKeeper::Locks::some
                                   : LeaseKeeper::Locks::none);
   }

@@ -88,6 +88,9 @@ class InodeState {
 
   // The kernel's cached pages show this data_change (and what was written here since).
   std::optional<std::uint64_t> pages_change;
+  // When they were last to be forgotten because others wanted the lease. A write
+  // that the kernel had put into them before may come later than that.
+  std::optional<SteadyTime> pages_forgotten_at;
   // Nor are its cached attributes older. Not known by an open, which does not
   // bring the kernel any.
   std::optional<std::uint64_t> kernel_change;

@@ -292,11 +292,19 @@ std::optional<LeaseKind> LeaseKeeper::settle_once(InodeId inode, const InodeStat
   parts_.replies.pass();
   // Writes and opens that found the lease whole are done.
   if (state != nullptr) const std::lock_guard lock(state->mutex);
-  if (kept == LeaseKind::none) forget_used(inode);
+  if (kept == LeaseKind::none) {
+    forget_used(inode);
+    if (state != nullptr) note_pages_forgotten(*state);
+  }
   if (state != nullptr && !send_written(inode, state)) return std::nullopt;
   if (const auto kernel = kernel_.with([](const auto& known) { return known; }))
     kernel->forget_attributes(inode);
   return kept;
+}
+
+void LeaseKeeper::note_pages_forgotten(InodeState& state) const {
+  const std::lock_guard lock(state.mutex);
+  state.pages_forgotten_at = parts_.clock.now();
 }
 
 // All but those of requests that wait for a lease.

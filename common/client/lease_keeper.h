@@ -115,6 +115,7 @@ class LeaseKeeper {
   std::vector<Pages> pages_to_forget(InodeId inode) const;
   bool send_written(InodeId inode, const InodeStatePtr& state);
   void answer(const std::vector<ReturnedLease>& answers);
+  void note_pages_forgotten(InodeState& state) const;
   static std::uint32_t untold_opens(InodeState& state);
   void told_opens(InodeState& state, std::uint32_t count);
   std::shared_ptr<Forgetting> forget_elsewhere(std::vector<Pages> pages);

@@ -47,11 +47,22 @@ bool may_be_nothing(const Operation& rename, const std::vector<Operation>& histo
   });
 }
 
-void doubt_names(std::vector<Operation>& history) {
+// The same of bytes: others may have read them already.
+bool reads_beside_a_write(const Operation& read, const std::vector<Operation>& history) {
+  if (read.kind != Kind::read) return false;
+  return std::ranges::any_of(history, [&](const Operation& write) {
+    return write.kind == Kind::write && write.object == read.object &&
+           mount_of(write) == mount_of(read) && overlap(write, read);
+  });
+}
+
+void doubt_what_is_early(std::vector<Operation>& history) {
   const std::vector<Operation> all = history;
   for (std::size_t at = 0; at < all.size(); ++at)
     if (may_be_nothing(all[at], all)) history[at].ended.reset();
-  std::erase_if(history, [&](const Operation& operation) { return looks_beside_a_change(operation, all); });
+  std::erase_if(history, [&](const Operation& operation) {
+    return looks_beside_a_change(operation, all) || reads_beside_a_write(operation, all);
+  });
 }
 
 }  // namespace
@@ -71,7 +82,7 @@ std::vector<Operation> without_early_reads(std::vector<Operation> history) {
     return operation.kind == Kind::read_log &&
            std::ranges::any_of(operation.values, [&](const auto& value) { return shows_early(operation, value); });
   });
-  doubt_names(history);
+  doubt_what_is_early(history);
   return history;
 }
 

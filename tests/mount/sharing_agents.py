@@ -298,7 +298,10 @@ class NameAgent(Agent):
         self.ask("unlink", directory, os.unlink, self.top / directory / name, name=name)
 
     def rename(self, directory, name):
-        to_directory, to_name = self.dice.choice(self.DIRECTORIES), self.dice.choice(self.NAMES)
+        # Each has a name of its own that it moves others to. Linux does nothing when both names lead to one
+        # file, and would find that after another's rename from the one to the other.
+        places = [(each, one) for each in self.DIRECTORIES for one in self.NAMES]
+        to_directory, to_name = places[self.number % len(places)]
         self.ask("rename", directory, os.rename, self.top / directory / name, self.top / to_directory / to_name,
                  name=name, to_object=to_directory, to_name=to_name)
 
