@@ -242,11 +242,9 @@ Result<Kernel::File> Kernel::open(const Place& place, Opening opening) {
     const InodeId inode = TRY(resolve(place));
     if (inode == InodeId{}) return fail(Errc::not_found);
     OpenOptions options;
-    options.read = opening != Opening::appending;
     options.write = true;
-    options.append = opening == Opening::appending;
+    options.append = options.past_pages = opening == Opening::appending;
     options.direct = opening == Opening::direct;
-    options.past_pages = opening == Opening::appending;
     const Opened opened = TRY(files_.open(inode, options, {}));
     if (!opened.keep_cache) forget_pages(inode, {0, kFileSizeMax});
     return File{inode, opened.file, opening};
@@ -311,7 +309,7 @@ Result<std::string> Kernel::page_of(const File& file, std::uint64_t number) {
 }
 
 Result<std::string> Kernel::read(const File& file, std::uint64_t offset, std::uint64_t length) {
-  if (file.opening == Opening::direct || caching_ == Caching::none) return ask(file, offset, length);
+  if (file.opening != Opening::cached || caching_ == Caching::none) return ask(file, offset, length);
   const std::uint64_t size = TRY(size_of(file, offset + length));
   const std::uint64_t end = std::min(size, offset + length);
   std::string bytes;
@@ -326,7 +324,7 @@ Result<std::string> Kernel::read(const File& file, std::uint64_t offset, std::ui
 }
 
 Result<void> Kernel::write(const File& file, std::uint64_t offset, const std::string& data) {
-  return write_through(file, offset, data, false);
+  return write_through(file, offset, data);
 }
 
 Result<void> Kernel::append(const File& file, const std::string& data) {
@@ -335,13 +333,13 @@ Result<void> Kernel::append(const File& file, const std::string& data) {
     const std::lock_guard lock(mutex_);
     end = inode_locked(file.inode).size;
   }
-  return write_through(file, end, data, true);
+  return write_through(file, end, data);
 }
 
-Result<void> Kernel::write_through(const File& file, std::uint64_t offset, const std::string& data, bool append) {
+Result<void> Kernel::write_through(const File& file, std::uint64_t offset, const std::string& data) {
   const BufferView bytes(reinterpret_cast<const std::byte*>(data.data()), data.size());
   CallContext context;
-  context.append = append;
+  context.append = file.opening == Opening::appending;
   if (caching_ == Caching::none) return files_.write(*file.file, offset, bytes, context);
   std::unique_lock lock(mutex_);
   Inode& inode = inode_locked(file.inode);

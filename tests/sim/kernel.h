@@ -48,7 +48,7 @@ class Kernel final : public KernelCache {
   enum class Opening {
     cached,
     direct,     // O_DIRECT
-    appending,  // O_WRONLY and O_APPEND: Linux is told to write past its pages
+    appending,  // O_APPEND: Linux is told to read and write past its pages
   };
   // Open until close().
   struct File {
@@ -71,7 +71,7 @@ class Kernel final : public KernelCache {
   // What there is of [offset, offset + length).
   Result<std::string> read(const File& file, std::uint64_t offset, std::uint64_t length);
   Result<void> write(const File& file, std::uint64_t offset, const std::string& data);
-  // Wherever the end is.
+  // Wherever the end is; the file has been opened for appending.
   Result<void> append(const File& file, const std::string& data);
   Result<void> fsync(const File& file) { return files_.fsync(*file.file, {}); }
   Result<void> close(const File& file);
@@ -123,7 +123,7 @@ class Kernel final : public KernelCache {
   Result<std::uint64_t> size_of(const File& file, std::uint64_t wanted);
   Result<std::string> page_of(const File& file, std::uint64_t number);
   Result<std::string> ask(const File& file, std::uint64_t offset, std::uint64_t length);
-  Result<void> write_through(const File& file, std::uint64_t offset, const std::string& data, bool append);
+  Result<void> write_through(const File& file, std::uint64_t offset, const std::string& data);
   // Puts the bytes into its pages; returns those that stay locked.
   std::vector<std::uint64_t> fill_pages(Inode& inode, std::uint64_t offset, const std::string& data);
   void pages_written(Inode& inode, std::uint64_t offset, const std::string& data,

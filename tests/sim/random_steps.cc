@@ -75,11 +75,11 @@ void RandomSteps::look_at_everything() {
     for (std::size_t name = 0; name < kNames; ++name) lookup({directory, name_of(name)});
   }
   Dice dice(with_.plan.seed, number_ << 32);
-  with_file(with_.shared.blocks, dice, [&](const Kernel::File& file) {
+  with_file(with_.shared.blocks, Kernel::Opening::cached, dice, [&](const Kernel::File& file) {
     for (std::uint64_t block = 0; block < Shared::kBlocks; ++block) read_block(block, file);
   });
-  with_file(with_.shared.log, dice, [&](const Kernel::File& file) { read_log(file); });
-  for (auto& [place, file] : kept_) expect(with_.kernel.close(file), "close");
+  with_file(with_.shared.log, Kernel::Opening::cached, dice, [&](const Kernel::File& file) { read_log(file); });
+  for (const auto& [how, file] : kept_) expect(with_.kernel.close(file), "close");
   kept_.clear();
 }
 
@@ -101,7 +101,8 @@ void RandomSteps::name_step(Dice& dice) {
 }
 
 void RandomSteps::block_step(Dice& dice) {
-  with_file(with_.shared.blocks, dice, [&](const Kernel::File& file) {
+  const auto opening = dice.one_in(8) ? Kernel::Opening::direct : Kernel::Opening::cached;
+  with_file(with_.shared.blocks, opening, dice, [&](const Kernel::File& file) {
     const std::uint64_t block = dice.below(Shared::kBlocks);
     if (dice.below(5) < 2) write_block(block, file);
     else read_block(block, file);
@@ -109,15 +110,10 @@ void RandomSteps::block_step(Dice& dice) {
 }
 
 void RandomSteps::log_step(Dice& dice) {
-  if (dice.one_in(4)) {
-    const Result<Kernel::File> file = with_.kernel.open(with_.shared.log, Kernel::Opening::appending);
-    if (!expect(file, "open")) return;
-    append_record(*file);
-    expect(with_.kernel.close(*file), "close");
-    return;
-  }
-  with_file(with_.shared.log, dice, [&](const Kernel::File& file) {
-    if (dice.one_in(3)) append_record(file);
+  const bool appends = dice.one_in(2);
+  const auto opening = appends || dice.one_in(8) ? Kernel::Opening::appending : Kernel::Opening::cached;
+  with_file(with_.shared.log, opening, dice, [&](const Kernel::File& file) {
+    if (appends) append_record(file);
     else read_log(file);
   });
 }
@@ -171,14 +167,13 @@ void RandomSteps::list(InodeId directory) {
 
 // --- contents ----------------------------------------------------------------------------
 
-void RandomSteps::with_file(const Place& place, Dice& dice, const std::function<void(const Kernel::File&)>& work) {
-  const auto kept = kept_.find(place);
+void RandomSteps::with_file(const Place& place, Kernel::Opening opening, Dice& dice, const Work& work) {
+  const auto kept = kept_.find({place, opening});
   if (kept != kept_.end() && !dice.one_in(4)) return work(kept->second);
-  const auto opening = dice.one_in(8) ? Kernel::Opening::direct : Kernel::Opening::cached;
   const Result<Kernel::File> file = with_.kernel.open(place, opening);
   if (!expect(file, "open")) return;
   work(*file);
-  if (kept == kept_.end() && opening == Kernel::Opening::cached) kept_.emplace(place, *file);
+  if (kept == kept_.end()) kept_.emplace(std::pair(place, opening), *file);
   else expect(with_.kernel.close(*file), "close");
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "tests/sim/kernel.h"
 #include "tests/sim/plan.h"
@@ -68,14 +69,15 @@ class RandomSteps {
   template <typename T>
   bool expect(const Result<T>& result, const char* what);
   void complain(const std::string& what, const Error& error);
-  // Opened before, or anew and closed afterwards.
-  void with_file(const Place& place, Dice& dice, const std::function<void(const Kernel::File&)>& work);
+  // Opened before, or anew and perhaps closed afterwards.
+  using Work = std::function<void(const Kernel::File&)>;
+  void with_file(const Place& place, Kernel::Opening opening, Dice& dice, const Work& work);
 
   const Surroundings with_;
   const std::string client_;
   const std::uint64_t number_;
   std::uint64_t written_ = 0;
-  std::map<Place, Kernel::File> kept_;
+  std::map<std::pair<Place, Kernel::Opening>, Kernel::File> kept_;
   std::string complaint_;
 };
 

@@ -88,8 +88,7 @@ Outcome World::run(const std::function<void(const std::string&)>& stuck) {
   for (const auto& each : steps)
     if (outcome.problem.empty()) outcome.problem = each->complaint();
   if (!outcome.problem.empty()) return outcome;
-  const bool shows_early = plan_.caching == Kernel::Caching::as_linux || plan_.sessions_may_end();
-  if (shows_early) history = history::without_early_reads(std::move(history));
+  history = history::without_early_reads(std::move(history));
   const auto judged = history::judge(history);
   if (!judged) outcome.problem = judged.error().to_string();
   else if (judged->verdict != history::Judgement::Verdict::ok) outcome.problem = judged->text;
