@@ -88,15 +88,16 @@ void Engine::learn(const std::optional<Attributes>& fresh) {
 void Engine::learn_removed(const Attributes& removed) {
   static_cast<void>(learn(removed));
   if (removed.nlink > 0) return;
-  gate_.gone(removed.inode);
   removed_.add(removed);
   tell_opens(removed.inode);
   const InodeStatePtr state = inodes_.find(removed.inode);
   if (state == nullptr) {
     meta_cache_.forget(removed.inode);
+    gate_.gone(removed.inode);
     return;
   }
   const std::lock_guard lock(state->mutex);
+  if (state->opens == 0) gate_.gone(removed.inode);
   state->drop_unsent_locked();
 }
 

@@ -44,8 +44,6 @@ void pause_to_ask(int asked, Interrupt* interrupt) {
 bool Engine::has_lease_locked(const InodeState& state, LeaseKind kind) const {
   if (!config_.leases) return true;
   if (!state.attributes_at) return false;
-  // Without a name it has no lease: whoever has it open goes on as without leases.
-  if (state.attributes.nlink == 0) return true;
   if (!freshness_.leases_decide(state.attributes.consistency)) return true;
   if (!state.attributes_usable_locked(freshness_)) return false;
   return kind == LeaseKind::read || gate_.may_write(state.inode);

@@ -97,7 +97,6 @@ Result<void> Engine::remove_directory(InodeId parent, const std::string& name,
 }
 
 Result<void> Engine::rename(const RenameArgs& args, const CallContext& context) {
-  const Removal removal(*this, args.new_parent, args.new_name);
   RenameArgs asked = args;
   // Also for whoever has just looked up what is replaced, and is about to open it.
   asked.keep = config_.leases;

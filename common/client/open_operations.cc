@@ -139,7 +139,10 @@ void Engine::close(OpenFilePtr file) {
     --state.opens;
     told = state.take_overtold_locked();
     // Without a name and without a user nobody will read it again.
-    if (state.attributes.nlink == 0) state.drop_unsent_locked();
+    if (state.attributes.nlink == 0) {
+      state.drop_unsent_locked();
+      if (state.opens == 0) gate_.gone(state.inode);
+    }
     dirty = !state.dirty.empty();
   }
   release_locks_of(*file, file->state(), dirty);

@@ -1,4 +1,5 @@
-// A kernel's memory of a mount, as the engine sees it: what it was made to forget.
+// A kernel's memory of a mount, as the engine sees it: what it was made to forget,
+// and what it was shown.
 // As a kernel does, it waits for locked pages before it forgets them.
 //
 // Threads: any.
@@ -18,7 +19,7 @@ namespace dfs {
 
 class FakeKernelCache final : public KernelCache {
  public:
-  enum class What { attributes, names, pages };
+  enum class What { attributes, names, pages, stored };
   struct Event {
     What what;
     InodeId inode;
@@ -32,8 +33,9 @@ class FakeKernelCache final : public KernelCache {
   void forget_pages(InodeId inode, const FileRange& range) override {
     forget({What::pages, inode, range});
   }
-  // Nothing is forgotten by it.
-  void store(InodeId, std::uint64_t, BufferView) override {}
+  void store(InodeId inode, std::uint64_t offset, BufferView bytes) override {
+    forget({What::stored, inode, {offset, bytes.size()}});
+  }
 
   // A request is about these pages.
   void lock(InodeId inode, const FileRange& range) {

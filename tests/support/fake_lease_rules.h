@@ -104,11 +104,15 @@ inline void grant_leases(FakeLeases& leases, const FakeInodes& inodes, const Lea
                          MetaResult& result) {
   const bool may_be_late = std::holds_alternative<ReadDirArgs>(to.args) ||
                            std::holds_alternative<SetLockArgs>(to.args);
+  // What has no name left interests those alone who have it open.
+  const bool is_used = std::holds_alternative<AcquireLeaseArgs>(to.args) ||
+                       std::holds_alternative<OpenResult>(result);
   std::uint64_t order = 0;
   for_each_attributes(result, [&](Attributes& told) {
     const bool is_written = leases.most_elsewhere(to.session, told.inode) >= LeaseKind::write;
     told.provisional = may_be_late && is_written;
-    if (told.nlink == 0 || told.provisional || told.consistency != Consistency::strict) return;
+    if (told.nlink == 0 && !is_used) return;
+    if (told.provisional || told.consistency != Consistency::strict) return;
     const bool contended = leases.contended.contains(told.inode);
     const LeaseKind wish = lease_wish(to.args, result, told, contended);
     told.lease = leases.grant(to.session, told.inode, wish, to.turn, order);

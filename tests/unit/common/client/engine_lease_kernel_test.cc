@@ -115,6 +115,7 @@ TEST_F(EngineLeaseKernelTest, ForgetsPagesWhereAnAppendWasTakenToGo) {
   EXPECT_TRUE(kernel_->take_events().empty()) << "where the kernel put it";
   ASSERT_TRUE(here_.fs->write(*file, 2, as_bytes("+"), append));
   EXPECT_TRUE(kernel_->forgets({What::pages, inode_, kFirstPage}));
+  EXPECT_TRUE(kernel_->forgets({What::stored, inode_, {5, 1}})) << "there it ends";
   EXPECT_EQ(here_.read(*file, 0, 100), "text++");
   here_.fs->close(file);
 }

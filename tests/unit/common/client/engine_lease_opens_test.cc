@@ -96,13 +96,12 @@ TEST_F(EngineLeaseOpensTest, WhatIsBeingRemovedHereIsOpenedByAskingOnly) {
   EXPECT_EQ(opened.error().code, Errc::stale);
 }
 
-// Nobody gets a lease on what has no name.
-TEST_F(EngineLeaseOpensTest, WhatHasNoNameIsReadAndWrittenWithoutALease) {
+TEST_F(EngineLeaseOpensTest, WhatHasNoNameIsReadAndWrittenUnderALease) {
   const OpenFilePtr file = here_.open("a", true).file;
   ASSERT_TRUE(here_.write(*file, 0, "TEXT"));
   ASSERT_TRUE(here_.fs->unlink(kRootInode, "a", {}));
+  EXPECT_EQ(calls([&] { EXPECT_EQ(here_.read(*file, 0, 100), "TEXT"); }), 1U) << "asked once";
   EXPECT_EQ(calls([&] {
-              EXPECT_EQ(here_.read(*file, 0, 100), "TEXT");
               ASSERT_TRUE(here_.write(*file, 4, " and more"));
               EXPECT_EQ(here_.read(*file, 0, 100), "TEXT and more");
             }),
@@ -118,6 +117,19 @@ TEST_F(EngineLeaseOpensTest, WhatHasNoNameIsReadAndWrittenWithoutALease) {
   ASSERT_TRUE(here_.write(*made->file, 0, "never had one"));
   EXPECT_EQ(here_.read(*made->file, 0, 100), "never had one");
   here_.fs->close(made->file);
+  EXPECT_TRUE(here_.fs->lease_hooks().claims().write.empty()) << "nobody asks for it back";
+}
+
+TEST_F(EngineLeaseOpensTest, WhatWasWrittenAndHasNoNameIsSeenByWhoHasItOpenElsewhere) {
+  const OpenFilePtr mine = here_.open("a", true).file;
+  const OpenFilePtr theirs = there_.open("a", true).file;
+  ASSERT_TRUE(here_.write(*mine, 0, "TEXT"));
+  ASSERT_TRUE(here_.fs->unlink(kRootInode, "a", {}));
+  EXPECT_EQ(there_.read(*theirs, 0, 100), "TEXT");
+  ASSERT_TRUE(there_.write(*theirs, 4, " and more"));
+  EXPECT_EQ(here_.read(*mine, 0, 100), "TEXT and more");
+  here_.fs->close(mine);
+  there_.fs->close(theirs);
 }
 
 TEST_F(EngineLeaseOpensTest, ANewConnectionIsToldOfAllThatIsOpen) {
