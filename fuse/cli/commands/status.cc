@@ -59,13 +59,24 @@ void print_groups(const GroupTable& table) {
 
 void print_sessions(const std::vector<SessionStatus>& sessions) {
   Table rows({{"SESSION", Align::right}, {"PROGRAM"}, {"HOST"}, {"PID", Align::right}, {"PLACE"},
-              {"OPEN", Align::right}, {"SINCE"}, {"STATE"}});
+              {"OPEN", Align::right}, {"LEASES", Align::right}, {"SINCE"}, {"STATE"}});
   for (const SessionStatus& session : sessions) {
     rows.add({std::to_string(session.session.value()), session.program, session.host,
               std::to_string(session.process), escaped(session.place),
-              std::to_string(session.open_inodes), format_time(session.since),
+              std::to_string(session.open_inodes), std::to_string(session.leases),
+              format_time(session.since),
               session.connected ? "connected" : "away"});
   }
+  print(rows.text());
+}
+
+void print_evictions(const std::vector<Eviction>& evictions) {
+  if (evictions.empty()) return;
+  print("\n");
+  Table rows({{"ENDED"}, {"SESSION", Align::right}, {"PROGRAM"}, {"HOST"}, {"PLACE"}, {"WHY"}});
+  for (const Eviction& eviction : evictions)
+    rows.add({format_time(eviction.when), std::to_string(eviction.session.value()),
+              eviction.program, eviction.host, escaped(eviction.place), eviction.why});
   print(rows.text());
 }
 
@@ -83,8 +94,12 @@ void print_people(const std::string& address, const ClusterStatusResult& status,
   print_servers(status.group_table);
   print("\n");
   print_groups(status.group_table);
+  if (status.contended_inodes > 0)
+    print_line(fmt::format("{} inodes are written through, because several sessions write in turns",
+                           status.contended_inodes));
   print("\n");
   print_sessions(status.sessions);
+  print_evictions(status.evictions);
 }
 
 nlohmann::json servers_json(const GroupTable& table) {
@@ -115,9 +130,19 @@ nlohmann::json sessions_json(const std::vector<SessionStatus>& sessions) {
   for (const SessionStatus& session : sessions) {
     list.push_back({{"session", session.session.value()}, {"program", session.program},
                     {"host", session.host}, {"place", session.place}, {"pid", session.process},
-                    {"open_inodes", session.open_inodes}, {"since_ns", session.since},
+                    {"open_inodes", session.open_inodes}, {"leases", session.leases},
+                    {"since_ns", session.since},
                     {"connected", session.connected}});
   }
+  return list;
+}
+
+nlohmann::json evictions_json(const std::vector<Eviction>& evictions) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Eviction& eviction : evictions)
+    list.push_back({{"session", eviction.session.value()}, {"program", eviction.program},
+                    {"host", eviction.host}, {"place", eviction.place},
+                    {"when_ns", eviction.when}, {"why", eviction.why}});
   return list;
 }
 
@@ -147,7 +172,9 @@ Result<void> status(const StatusOptions& options) {
               {"repair_queue", facts.repair_queue},
               {"servers", servers_json(facts.group_table)},
               {"groups", groups_json(facts.group_table)},
-              {"sessions", sessions_json(facts.sessions)}});
+              {"contended_inodes", facts.contended_inodes},
+              {"sessions", sessions_json(facts.sessions)},
+              {"evictions", evictions_json(facts.evictions)}});
   return {};
 }
 
