@@ -229,7 +229,7 @@ bool RandomSteps::end(Operation& operation, const Result<T>& result) {
     with_.recorder.end(std::move(operation));
     return false;
   }
-  if (!is_doubtful(result.error().code) || !with_.plan.sessions_may_end())
+  if (!is_doubtful(result.error().code))
     complain(history::to_text(operation, 0), result.error());
   with_.recorder.end_in_doubt(std::move(operation), result.error());
   return false;
@@ -238,7 +238,7 @@ bool RandomSteps::end(Operation& operation, const Result<T>& result) {
 template <typename T>
 bool RandomSteps::expect(const Result<T>& result, const char* what) {
   if (result) return true;
-  if (!is_doubtful(result.error().code) || !with_.plan.sessions_may_end()) complain(what, result.error());
+  if (!is_doubtful(result.error().code)) complain(what, result.error());
   return false;
 }
 
