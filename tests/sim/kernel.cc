@@ -8,19 +8,6 @@ namespace {
 
 constexpr std::chrono::seconds kAWhile{1};
 
-// A lock that another program's call may hold while it waits for a server.
-class Locked {
- public:
-  Locked(std::mutex& mutex, Activity& activity) : lock_(mutex, std::try_to_lock) {
-    if (lock_) return;
-    const Activity::Waiting waiting(activity);
-    lock_.lock();
-  }
-
- private:
-  std::unique_lock<std::mutex> lock_;
-};
-
 }  // namespace
 
 // --- what is kept --------------------------------------------------------------------
@@ -74,13 +61,11 @@ void Kernel::forget_attributes(InodeId inode) {
   Inode& known = inode_locked(inode);
   ++known.version;
   known.attributes_are_kept = false;
-  activity_.happened();
 }
 
 void Kernel::forget_names() {
   const std::lock_guard lock(mutex_);
   ++epoch_;
-  activity_.happened();
 }
 
 void Kernel::forget_pages(InodeId inode, const FileRange& range) {
@@ -97,7 +82,6 @@ void Kernel::forget_pages(InodeId inode, const FileRange& range) {
     unlocked_.wait(lock, [&] { return !known.pages[number].locked; });
     known.pages.erase(number++);
   }
-  activity_.happened();
 }
 
 void Kernel::store(InodeId inode, std::uint64_t offset, BufferView bytes) {
@@ -120,7 +104,6 @@ void Kernel::store(InodeId inode, std::uint64_t offset, BufferView bytes) {
     if (within == 0 && (count == kPageBytes || known.size == end)) page.filled = true;
     at += count;
   }
-  activity_.happened();
 }
 
 // --- names -----------------------------------------------------------------------------
@@ -164,7 +147,7 @@ Result<InodeId> Kernel::lookup(const Place& place) {
 }
 
 Result<InodeId> Kernel::create(const Place& place) {
-  const Locked changing(changing_names_, activity_);
+  const std::lock_guard changing(changing_names_);
   const InodeId there = TRY(resolve(place));
   if (there != InodeId{}) return fail(Errc::exists);
   const std::uint64_t asked_in = epoch();
@@ -186,7 +169,7 @@ Result<InodeId> Kernel::make_directory(const Place& place) {
 }
 
 Result<void> Kernel::unlink(const Place& place) {
-  const Locked changing(changing_names_, activity_);
+  const std::lock_guard changing(changing_names_);
   return with_stale_names_dropped({place}, [&]() -> Result<void> {
     const InodeId there = TRY(resolve(place));
     if (there == InodeId{}) return fail(Errc::not_found);
@@ -197,7 +180,7 @@ Result<void> Kernel::unlink(const Place& place) {
 }
 
 Result<void> Kernel::rename(const Place& from, const Place& to) {
-  const Locked changing(changing_names_, activity_);
+  const std::lock_guard changing(changing_names_);
   return with_stale_names_dropped({from, to}, [&]() -> Result<void> {
     const InodeId there = TRY(resolve(from));
     if (there == InodeId{}) return fail(Errc::not_found);
@@ -286,10 +269,7 @@ Result<std::uint64_t> Kernel::size_of(const File& file, std::uint64_t wanted) {
 Result<std::string> Kernel::page_of(const File& file, std::uint64_t number) {
   std::unique_lock lock(mutex_);
   Inode& inode = inode_locked(file.inode);
-  {
-    const Activity::Waiting waiting(activity_);
-    unlocked_.wait(lock, [&] { return !inode.pages[number].locked; });
-  }
+  unlocked_.wait(lock, [&] { return !inode.pages[number].locked; });
   if (inode.pages[number].filled) return inode.pages[number].bytes;
   inode.pages[number].locked = true;
   lock.unlock();
@@ -344,7 +324,7 @@ Result<void> Kernel::write_through(const File& file, std::uint64_t offset, const
   std::unique_lock lock(mutex_);
   Inode& inode = inode_locked(file.inode);
   lock.unlock();
-  const Locked writing(inode.writing, activity_);
+  const std::lock_guard writing(inode.writing);
   const bool is_cached = file.opening == Opening::cached;
   std::vector<std::uint64_t> locked;
   if (is_cached) locked = fill_pages(inode, offset, data);
@@ -366,10 +346,7 @@ std::vector<std::uint64_t> Kernel::fill_pages(Inode& inode, std::uint64_t offset
     const std::uint64_t number = (offset + at) / kPageBytes;
     const std::uint64_t within = (offset + at) % kPageBytes;
     const std::uint64_t count = std::min(data.size() - at, kPageBytes - within);
-    {
-      const Activity::Waiting waiting(activity_);
-      unlocked_.wait(lock, [&] { return !inode.pages[number].locked; });
-    }
+    unlocked_.wait(lock, [&] { return !inode.pages[number].locked; });
     Page& page = inode.pages[number];
     page.bytes.resize(kPageBytes, '\0');
     page.bytes.replace(within, count, data, at, count);

@@ -26,7 +26,6 @@
 
 #include "common/client/file_system.h"
 #include "common/client/kernel_cache.h"
-#include "tests/sim/activity.h"
 
 namespace dfs::sim {
 
@@ -42,8 +41,7 @@ class Kernel final : public KernelCache {
  public:
   enum class Caching { as_linux, none };  // none: each call asks
   // All must outlive it.
-  Kernel(FileSystem& files, const Clock& clock, Activity& activity, Caching caching)
-      : files_(files), clock_(clock), activity_(activity), caching_(caching) {}
+  Kernel(FileSystem& files, const Clock& clock, Caching caching) : files_(files), clock_(clock), caching_(caching) {}
 
   enum class Opening {
     cached,
@@ -131,7 +129,6 @@ class Kernel final : public KernelCache {
 
   FileSystem& files_;
   const Clock& clock_;
-  Activity& activity_;
   const Caching caching_;
 
   std::mutex changing_names_;  // as the lock of a directory is held over a change

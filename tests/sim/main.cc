@@ -1,19 +1,21 @@
 // dfs-sim: runs of a simulated cluster, one a seed.
-#include <sys/prctl.h>
-
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "common/base/log.h"
+#include "tests/sim/apart.h"
 #include "tests/sim/world.h"
 
 namespace dfs::sim {
 namespace {
+
+// A run takes some milliseconds, and some seconds with all that may slow it down.
+constexpr std::chrono::seconds kLongest{120};
 
 struct CommandLine {
   std::uint64_t seed = 1;
@@ -24,35 +26,62 @@ struct CommandLine {
   bool keep_going = false;
 };
 
-void tell_problem(const CommandLine& line, const Plan& plan, const Trace& trace, const std::string& problem) {
+Plan plan_for(const CommandLine& line, std::uint64_t seed) {
+  Plan plan = plan_of(seed);
+  if (line.no_leases) plan.leases = Session::Leases::unwanted;
+  return plan;
+}
+
+std::string to_message(const Outcome& outcome) {
+  return std::string(reinterpret_cast<const char*>(&outcome.counts), sizeof outcome.counts) + outcome.problem;
+}
+
+Outcome from_message(const std::string& message) {
+  Outcome outcome;
+  if (message.size() < sizeof outcome.counts) return {.problem = "what it told is cut off"};
+  std::memcpy(&outcome.counts, message.data(), sizeof outcome.counts);
+  outcome.problem = message.substr(sizeof outcome.counts);
+  return outcome;
+}
+
+Outcome run_one(const Plan& plan, Trace::Talk talk, const std::filesystem::path& output = {}) {
+  const Ended ended = run_apart({kLongest, output}, [&](const auto& end) {
+    Trace trace(talk);
+    Outcome outcome;
+    {
+      World world(plan, trace, [&](const std::string& problem) { end(to_message({.problem = problem})); });
+      outcome = world.run();
+    }
+    if (talk == Trace::Talk::aloud) fmt::print("{}\n", outcome.problem);
+    end(to_message(outcome));
+  });
+  if (!ended.told) return {.problem = "the process has ended " + ended.how};
+  return from_message(*ended.told);
+}
+
+void tell_problem(const CommandLine& line, const Plan& plan, const std::string& problem) {
   fmt::print("seed {}: {}\n{}\n", plan.seed, to_text(plan), problem);
   if (!line.traces.empty()) {
     std::error_code ignored;
     std::filesystem::create_directories(line.traces, ignored);
     const auto path = line.traces / fmt::format("seed-{}.txt", plan.seed);
-    std::ofstream(path) << trace.text() << problem << "\n";
+    run_one(plan, Trace::Talk::aloud, path);
     fmt::print("What happened stands in {}\n", path.string());
   }
-  fmt::print("Much the same again: dfs-sim --seed {} --verbose{}\n\n", plan.seed, line.no_leases ? " --no-leases" : "");
+  fmt::print("Again: dfs-sim --seed {} --verbose{}\n\n", plan.seed, line.no_leases ? " --no-leases" : "");
   std::fflush(stdout);
 }
 
 // False: a run has failed.
 bool run_all(const CommandLine& line) {
-  Outcome total;
+  Counts total;
   std::size_t failed = 0;
   for (std::uint64_t seed = line.seed; seed < line.seed + line.seeds; ++seed) {
-    Plan plan = plan_of(seed);
-    if (line.no_leases) plan.leases = Session::Leases::unwanted;
-    Trace trace(line.verbose ? Trace::Talk::aloud : Trace::Talk::silent);
-    World world(plan, trace);
-    const Outcome outcome =
-        world.run([&](const std::string& problem) { tell_problem(line, plan, trace, problem); });
-    total.operations += outcome.operations;
-    total.events += outcome.events;
-    total.sessions_replaced += outcome.sessions_replaced;
+    const Plan plan = plan_for(line, seed);
+    const Outcome outcome = run_one(plan, line.verbose ? Trace::Talk::aloud : Trace::Talk::silent);
+    total += outcome.counts;
     if (outcome.problem.empty()) continue;
-    tell_problem(line, plan, trace, outcome.problem);
+    tell_problem(line, plan, outcome.problem);
     ++failed;
     if (!line.keep_going) return false;
   }
@@ -78,6 +107,5 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   const auto logging = dfs::init_logging("dfs-sim", {.level = line.verbose ? dfs::LogLevel::warn : dfs::LogLevel::off});
   if (!logging) return 2;
-  ::prctl(PR_SET_TIMERSLACK, 1UL);  // waits are a few microseconds
   return run_all(line) ? 0 : 1;
 }

@@ -18,19 +18,15 @@ constexpr std::size_t kFramesUnderWay = 4;
 // The server's end of a stream, and what it has sent.
 class Network::Peer final : public StreamPeer {
  public:
-  explicit Peer(Activity& activity) : activity_(activity) {}
-
   bool send(grpc::ByteBuffer message) override {
     const std::lock_guard lock(mutex_);
     if (closed_) return false;
     to_client_.push_back(std::move(message));
-    activity_.happened();
     return true;
   }
   void close(const Error&) override {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    activity_.happened();
   }
   void resume() override {
     const std::lock_guard lock(mutex_);
@@ -77,7 +73,6 @@ class Network::Peer final : public StreamPeer {
     resumed_ = resumed;
   }
 
-  Activity& activity_;
   const std::string address_ = "simulated";
   mutable std::mutex mutex_;
   std::deque<grpc::ByteBuffer> to_client_;
@@ -160,7 +155,7 @@ void Network::happen(const Choice& choice) {
 void Network::dial(std::size_t session) {
   auto stream = std::make_unique<Stream>();
   stream->session = session;
-  stream->peer = std::make_shared<Peer>(activity_);
+  stream->peer = std::make_shared<Peer>();
   stream->handler = server_.open(stream->peer);
   stream->to_server.push_back(sessions_[session]->dial());
   streams_.push_back(std::move(stream));

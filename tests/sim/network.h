@@ -27,8 +27,7 @@ class Network {
   };
 
   // All must outlive it.
-  Network(Server& server, Activity& activity, Trace& trace)
-      : server_(server), activity_(activity), trace_(trace) {}
+  Network(Server& server, Trace& trace) : server_(server), trace_(trace) {}
   ~Network();
 
   // A session that dials; it must outlive the network.
@@ -70,7 +69,6 @@ class Network {
   void end_at_client(Stream& stream);
 
   Server& server_;
-  Activity& activity_;
   Trace& trace_;
   std::vector<Session*> sessions_;
   std::deque<bool> frozen_ = std::deque<bool>(16, false);

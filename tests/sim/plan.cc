@@ -30,6 +30,9 @@ Plan plan_of(std::uint64_t seed) {
   if (dice.one_in(3)) plan.one_in_cuts = dice.pick<std::uint64_t>({15, 60});
   if (dice.one_in(5)) plan.one_in_restarts = dice.pick<std::uint64_t>({60, 200});
   if (dice.one_in(5)) plan.one_in_freezes = dice.pick<std::uint64_t>({60, 200});
+  plan.one_in_preemptions = dice.pick<std::uint64_t>({0, 0, 200, 40, 8});
+  plan.one_in_hurries = dice.pick<std::uint64_t>({0, 8, 2});
+  plan.moment_most_us = dice.pick<std::uint64_t>({200, 2'000, 10'000});
   // What another program of its mount reads before it is sure may be gone.
   if (plan.sessions_may_end()) plan.programs_per_mount = 1;
   return plan;
@@ -38,11 +41,12 @@ Plan plan_of(std::uint64_t seed) {
 std::string to_text(const Plan& plan) {
   const auto one_in = [](std::uint64_t number) { return number == 0 ? "no" : fmt::format("one in {}", number); };
   return fmt::format("{} mounts with {} programs each share {}, {} steps each; the kernel {}; {} cuts, {} restarts, "
-                     "{} freezes; paces up to {}",
+                     "{} freezes; paces up to {}; {} preemptions, {} hurries, {} us an event",
                      plan.mounts, plan.programs_per_mount, name_of(plan.sharing), plan.steps,
                      plan.caching == Kernel::Caching::none ? "keeps nothing" : "keeps what it may",
                      one_in(plan.one_in_cuts), one_in(plan.one_in_restarts), one_in(plan.one_in_freezes),
-                     plan.pace_most);
+                     plan.pace_most, one_in(plan.one_in_preemptions), one_in(plan.one_in_hurries),
+                     plan.moment_most_us);
 }
 
 }  // namespace dfs::sim

@@ -29,6 +29,12 @@ struct Plan {
   std::uint64_t one_in_freezes = 0;  // for longer than a recall is waited for
   // How much more often the messages of each session travel than those of the slowest.
   std::uint64_t pace_most = 1;
+  // Of so many locks taken or released one lets another thread go on; 0: none.
+  std::uint64_t one_in_preemptions = 0;
+  // Of so many events one finds threads that have not got on as far as they can; 0: none.
+  std::uint64_t one_in_hurries = 0;
+  // How long an event takes at most.
+  std::uint64_t moment_most_us = 2'000;
 
   // What was not on the servers when its session ended is gone; then programs make
   // sure of each write.

@@ -4,7 +4,7 @@
 
 namespace dfs::sim {
 
-Program::Program(Activity& activity, std::size_t steps, std::function<void(std::size_t)> step) : activity_(activity) {
+Program::Program(std::size_t steps, std::function<void(std::size_t)> step) {
   thread_ = std::thread([this, steps, step = std::move(step)] { run(steps, step); });
 }
 
@@ -38,16 +38,13 @@ void Program::run(std::size_t steps, const std::function<void(std::size_t)>& ste
     {
       std::unique_lock lock(mutex_);
       ready_ = true;
-      activity_.happened();
       changed_.wait(lock, [this] { return !ready_ || stopping_; });
       if (stopping_) break;
     }
-    const Activity::Working working(activity_);
     step(number);
   }
   const std::lock_guard lock(mutex_);
   over_ = true;
-  activity_.happened();
 }
 
 }  // namespace dfs::sim

@@ -8,14 +8,12 @@
 #include <mutex>
 #include <thread>
 
-#include "tests/sim/activity.h"
-
 namespace dfs::sim {
 
 class Program {
  public:
   // `step(n)` is called on the program's thread, for n < steps.
-  Program(Activity& activity, std::size_t steps, std::function<void(std::size_t)> step);
+  Program(std::size_t steps, std::function<void(std::size_t)> step);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -27,7 +25,6 @@ class Program {
  private:
   void run(std::size_t steps, const std::function<void(std::size_t)>& step);
 
-  Activity& activity_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool ready_ = false;

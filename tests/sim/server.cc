@@ -15,7 +15,7 @@ constexpr std::chrono::hours kForEver{1'000};
 
 }  // namespace
 
-Server::Server(const FakeClock& clock, const ServerOptions& options) : clock_(clock), options_(options) {
+Server::Server(const Clock& clock, const ServerOptions& options) : clock_(clock), options_(options) {
   config_.replicas = 1;
   config_.chunk_size = kChunkSizeMin;
   config_.sync_interval = kForEver;

@@ -7,11 +7,11 @@
 
 #include <memory>
 
+#include "common/base/clock.h"
 #include "common/kv/memory_kv_store.h"
 #include "common/rpc/stream_server.h"
 #include "server/meta/core/core.h"
 #include "server/meta/log/meta_log.h"
-#include "tests/support/fake_clock.h"
 
 namespace dfs::sim {
 
@@ -24,7 +24,7 @@ struct ServerOptions {
 class Server {
  public:
   // `clock` must outlive it.
-  Server(const FakeClock& clock, const ServerOptions& options);
+  Server(const Clock& clock, const ServerOptions& options);
 
   // The far end of a new stream.
   std::unique_ptr<StreamHandler> open(std::shared_ptr<StreamPeer> peer) { return factory_(std::move(peer)); }
@@ -36,7 +36,7 @@ class Server {
   void start();
   void register_storage();
 
-  const FakeClock& clock_;
+  const Clock& clock_;
   const ServerOptions options_;
   MetaConfig config_;
   MemoryKvStore store_;

@@ -16,8 +16,8 @@ constexpr std::size_t kLateMax = 1'024;
 
 }  // namespace
 
-Session::Session(const Clock& clock, Activity& activity, std::string place, Leases leases)
-    : clock_(clock), activity_(activity), place_(std::move(place)), leases_(leases), late_(kLateMax) {}
+Session::Session(const Clock& clock, std::string place, Leases leases)
+    : clock_(clock), place_(std::move(place)), leases_(leases), late_(kLateMax) {}
 
 // --- callers -------------------------------------------------------------------------
 
@@ -34,20 +34,16 @@ Result<MetaResult> Session::await(const PendingRequestPtr& request, Interrupt* i
   std::unique_lock lock(mutex_);
   TRY(add_locked(request));
   const auto answered = [&] { return request->finished.load(std::memory_order_acquire); };
-  Wake wake = Wake::ready;
-  {
-    const Activity::Waiting waiting(activity_);
-    wake = wait_until(lock, answered_, {clock_, interrupt, std::nullopt}, answered);
-    if (wake == Wake::interrupted && late && late_.expect()) {
-      request->late = std::move(late);
-      return fail(Errc::interrupted);
-    }
-    if (wake == Wake::interrupted && !late) {
-      pending_.abandon(request);
-      return fail(Errc::interrupted);
-    }
-    if (wake == Wake::interrupted) answered_.wait(lock, answered);
+  const Wake wake = wait_until(lock, answered_, {clock_, interrupt, std::nullopt}, answered);
+  if (wake == Wake::interrupted && late && late_.expect()) {
+    request->late = std::move(late);
+    return fail(Errc::interrupted);
   }
+  if (wake == Wake::interrupted && !late) {
+    pending_.abandon(request);
+    return fail(Errc::interrupted);
+  }
+  if (wake == Wake::interrupted) answered_.wait(lock, answered);
   lock.unlock();
   return request->take_answer();
 }
@@ -56,7 +52,6 @@ Result<void> Session::add_locked(const PendingRequestPtr& request) {
   if (ended_) return fail(*ended_);
   pending_.add(request);
   has_messages_ = true;
-  activity_.happened();
   return {};
 }
 
@@ -289,7 +284,6 @@ void Session::settle(const PendingRequestPtr& request) {
 void Session::settle_locked(const PendingRequestPtr& request) {
   request->finished.store(true, std::memory_order_release);
   if (request->late != nullptr) late_.hand_over(request);
-  activity_.happened();
   answered_.notify_all();
 }
 

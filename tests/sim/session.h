@@ -21,7 +21,6 @@
 #include "common/rpc/lease_hooks.h"
 #include "common/rpc/meta_client.h"
 #include "common/rpc/pending_requests.h"
-#include "tests/sim/activity.h"
 
 namespace dfs::sim {
 
@@ -36,8 +35,8 @@ struct SessionHooks {
 class Session final : public MetaClient {
  public:
   enum class Leases { wanted, unwanted };
-  // All must outlive it.
-  Session(const Clock& clock, Activity& activity, std::string place, Leases leases);
+  // The clock must outlive it.
+  Session(const Clock& clock, std::string place, Leases leases);
   ~Session() override { end(); }
 
   Result<MetaResult> call(MetaArgs args, const Caller& caller, Interrupt* interrupt) override;
@@ -88,7 +87,6 @@ class Session final : public MetaClient {
   void finish_unattended(const PendingRequest& request);
 
   const Clock& clock_;
-  Activity& activity_;
   const std::string place_;
   const Leases leases_;
 

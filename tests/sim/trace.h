@@ -1,38 +1,32 @@
-// What has happened in a run, told when somebody wants to know: a run is not
-// repeated bit by bit, so the trace of one that failed is all there is.
+// What happens in a run, told to standard output when somebody wants to know. What
+// was not told can be had by running the same seed again.
 //
-// Threads: any.
+// Threads: whoever has the turn (scheduler.h).
 #pragma once
 
-#include <cstddef>
-#include <deque>
-#include <functional>
-#include <mutex>
+#include <concepts>
 #include <string>
-#include <utility>
 
 namespace dfs::sim {
 
 class Trace {
  public:
-  enum class Talk { silent, aloud };  // aloud: to standard output at once
+  enum class Talk { silent, aloud };
   explicit Trace(Talk talk) : talk_(talk) {}
 
-  // A line, made when it is needed.
-  using Line = std::function<std::string()>;
-  void add(Line line);
-  void add(std::string line) {
-    add(Line([line = std::move(line)] { return line; }));
+  void add(const std::string& line) {
+    if (talk_ == Talk::aloud) tell(line);
   }
-  // All lines, the oldest left out where there are too many.
-  std::string text() const;
+  // A line that is made when it is told.
+  template <std::invocable Make>
+  void add(Make&& make) {
+    if (talk_ == Talk::aloud) tell(make());
+  }
 
  private:
-  static constexpr std::size_t kLinesMax = 50'000;
+  static void tell(const std::string& line);
 
   const Talk talk_;
-  mutable std::mutex mutex_;
-  std::deque<Line> lines_;
 };
 
 }  // namespace dfs::sim

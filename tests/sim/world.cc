@@ -1,7 +1,7 @@
 #include "tests/sim/world.h"
 
+#include <algorithm>
 #include <cstdlib>
-#include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,9 +17,11 @@ using namespace std::chrono_literals;
 // Between two pieces of housekeeping, as in the real server.
 constexpr auto kTickInterval = 200ms;
 // Nothing to do but to wait for timers of the engines, so long in a row.
-constexpr std::size_t kIdleRoundsMax = 30'000;
+constexpr auto kIdleMax = 10min;
 // Events in a row in which no program gets on: sessions that say they are there.
-constexpr std::size_t kVainEventsMax = 3'000;
+constexpr std::size_t kVainEventsMax = 10'000;
+// In a hurry, the threads get on so far.
+constexpr std::uint64_t kTurnsInAHurry = 6;
 
 ClientConfig client_config(const Plan& plan) {
   ClientConfig config;
@@ -32,18 +34,17 @@ ClientConfig client_config(const Plan& plan) {
 
 ServerOptions server_options() { return {.storage_servers = 1}; }
 
-void pause(std::chrono::nanoseconds time) {
-  const timespec wanted{0, static_cast<long>(time.count())};
-  ::nanosleep(&wanted, nullptr);
-}
-
 }  // namespace
 
-World::Mount::Mount(const Plan& plan, const Clock& clock, Activity& activity, std::size_t number)
-    : session(clock, activity, fmt::format("mount {}", number + 1), plan.leases) {}
+World::Mount::Mount(const Plan& plan, const Clock& clock, std::size_t number)
+    : session(clock, fmt::format("mount {}", number + 1), plan.leases) {}
 
-World::World(const Plan& plan, Trace& trace)
+World::World(const Plan& plan, Trace& trace, std::function<void(const std::string& problem)> stuck)
     : plan_(plan),
+      stuck_(std::move(stuck)),
+      scheduler_({.seed = plan.seed,
+                  .one_in_preemptions = plan.one_in_preemptions,
+                  .stuck = [this](const std::string& threads) { stuck_("nothing goes on any more\n" + threads); }}),
       trace_(trace),
       dice_(plan.seed, ~std::uint64_t{0}),
       recorder_(trace),
@@ -57,8 +58,7 @@ World::~World() {
   network_.reset();
 }
 
-Outcome World::run(const std::function<void(const std::string&)>& stuck) {
-  stuck_ = stuck;
+Outcome World::run() {
   trace_.add(fmt::format("seed {}: {}", plan_.seed, to_text(plan_)));
   start_mounts();
   Result<void> prepared;
@@ -81,10 +81,10 @@ Outcome World::run(const std::function<void(const std::string&)>& stuck) {
   work(std::move(last), Mood::calm);
 
   Outcome outcome;
-  outcome.events = events_;
-  for (const auto& mount : mounts_) outcome.sessions_replaced += mount->session.times_replaced();
+  outcome.counts.events = events_;
+  for (const auto& mount : mounts_) outcome.counts.sessions_replaced += mount->session.times_replaced();
   std::vector<history::Operation> history = recorder_.take();
-  outcome.operations = history.size();
+  outcome.counts.operations = history.size();
   for (const auto& each : steps)
     if (outcome.problem.empty()) outcome.problem = each->complaint();
   if (!outcome.problem.empty()) return outcome;
@@ -96,12 +96,12 @@ Outcome World::run(const std::function<void(const std::string&)>& stuck) {
 }
 
 void World::start_mounts() {
-  network_ = std::make_unique<Network>(server_, activity_, trace_);
+  network_ = std::make_unique<Network>(server_, trace_);
   for (std::size_t number = 0; number < plan_.mounts; ++number) {
-    mounts_.push_back(std::make_unique<Mount>(plan_, clock_, activity_, number));
+    mounts_.push_back(std::make_unique<Mount>(plan_, clock_, number));
     network_->add(mounts_.back()->session);
     paces_.push_back(dice_.between(1, plan_.pace_most));
-    frozen_until_.push_back(clock_.now());
+    frozen_until_.push_back(scheduler_.now());
   }
   pump([this] { return std::ranges::all_of(mounts_, [](const auto& mount) { return mount->session.is_up(); }); },
        Mood::calm);
@@ -112,7 +112,7 @@ void World::mount(Mount& mount) {
   auto files = FileSystem::create(client_config(plan_), mount.session, storage_, clock_);
   invariant(files.has_value(), "an engine can be made");
   mount.files = *std::move(files);
-  mount.kernel = std::make_shared<Kernel>(*mount.files, clock_, activity_, plan_.caching);
+  mount.kernel = std::make_shared<Kernel>(*mount.files, clock_, plan_.caching);
   mount.files->set_kernel(plan_.caching == Kernel::Caching::none ? nullptr : mount.kernel);
   FileSystem& engine = *mount.files;
   SessionHooks hooks{.held = [&engine] { return engine.held_inodes(); },
@@ -126,32 +126,33 @@ void World::mount(Mount& mount) {
 // --- what happens next -----------------------------------------------------------------
 
 void World::work(std::vector<Work> all, Mood mood) {
-  for (Work& each : all) programs_.push_back(std::make_unique<Program>(activity_, each.steps, std::move(each.step)));
+  for (Work& each : all) programs_.push_back(std::make_unique<Program>(each.steps, std::move(each.step)));
   pump([this] { return std::ranges::all_of(programs_, [](const auto& each) { return each->is_over(); }); }, mood);
   programs_.clear();
 }
 
 void World::pump(const std::function<bool()>& done, Mood mood) {
-  std::size_t idle = 0;
   std::size_t vain = 0;
   std::int64_t told = 0;
+  idle_since_ = scheduler_.now();
   for (;;) {
-    settle();
+    const bool hurries = plan_.one_in_hurries > 0 && dice_.one_in(plan_.one_in_hurries);
+    if (hurries) scheduler_.let_run(dice_.below(kTurnsInAHurry));
+    else scheduler_.settle();
     if (done()) return;
     if (recorder_.told() != told) {
       told = recorder_.told();
       vain = 0;
     }
-    if (take_one_event()) {
-      idle = 0;
+    const bool any = take_one_event();
+    if (any) {
+      idle_since_ = scheduler_.now();
       ++events_;
       if (++vain > kVainEventsMax) give_up();
-    } else {
-      pause(200us);
-      if (++idle > kIdleRoundsMax) give_up();
     }
     if (mood == Mood::as_planned) go_wrong();
-    let_time_pass();
+    if (!hurries) any ? let_time_pass() : wait_for_timers();
+    network_->tidy();
   }
 }
 
@@ -197,7 +198,7 @@ void World::go_wrong() {
     trace_.add(fmt::format("    mount {} and the server do not hear each other for {} ms", victim + 1, time.count()));
     network_->freeze(victim);
     if (dice_.one_in(2)) network_->cut(victim);
-    frozen_until_[victim] = clock_.now() + time;
+    frozen_until_[victim] = scheduler_.now() + time;
   }
   if (comes(plan_.one_in_restarts)) {
     trace_.add("    the server dies and starts again");
@@ -205,44 +206,60 @@ void World::go_wrong() {
   }
 }
 
+// --- time ------------------------------------------------------------------------------
+
 void World::let_time_pass() {
   bool any_frozen = false;
   for (std::size_t session = 0; session < plan_.mounts; ++session) any_frozen |= network_->is_frozen(session);
-  clock_.advance(std::chrono::microseconds{dice_.below(2'000)});
-  if (any_frozen && dice_.one_in(4)) clock_.advance(std::chrono::milliseconds{dice_.below(3'000)});
-  // Nothing but time is waited for.
-  if (network_->choices().empty()) clock_.advance(std::chrono::milliseconds{dice_.below(any_frozen ? 3'000 : 100)});
+  pass(std::chrono::microseconds{dice_.below(plan_.moment_most_us)});
+  if (any_frozen && dice_.one_in(4)) pass(std::chrono::milliseconds{dice_.below(3'000)});
+}
+
+// Nothing but time is waited for.
+void World::wait_for_timers() {
+  if (scheduler_.now() - idle_since_ > kIdleMax) give_up();
+  const Scheduler::Time timer = scheduler_.next_timer().value_or(Scheduler::Time::max());
+  pass(std::min(timer, next_due()) - scheduler_.now());
+}
+
+// Whatever is due meanwhile happens in time.
+void World::pass(Scheduler::Time time) {
+  const Scheduler::Time end = scheduler_.now() + time;
+  for (Scheduler::Time due = next_due(); due <= end; due = next_due()) {
+    scheduler_.advance_to(due);
+    keep_house();
+  }
+  scheduler_.advance_to(end);
+}
+
+Scheduler::Time World::next_due() const {
+  Scheduler::Time due = next_tick_;
+  for (std::size_t session = 0; session < plan_.mounts; ++session)
+    if (network_->is_frozen(session)) due = std::min(due, frozen_until_[session]);
+  return due;
+}
+
+void World::keep_house() {
   thaw(false);
-  network_->tidy();
-  if (clock_.now() < next_tick_) return;
-  next_tick_ = clock_.now() + kTickInterval;
+  if (scheduler_.now() < next_tick_) return;
+  next_tick_ = scheduler_.now() + kTickInterval;
   server_.tick();
   for (const auto& mount : mounts_) mount->session.tick();
 }
 
 void World::thaw(bool all) {
   for (std::size_t session = 0; session < plan_.mounts; ++session) {
-    if (!network_->is_frozen(session) || (!all && clock_.now() < frozen_until_[session])) continue;
+    if (!network_->is_frozen(session) || (!all && scheduler_.now() < frozen_until_[session])) continue;
     trace_.add(fmt::format("    mount {} and the server hear each other again", session + 1));
     network_->thaw(session);
-  }
-}
-
-// A program that seems to work may in fact wait for something in its engine.
-void World::settle() const {
-  std::uint64_t last = activity_.count();
-  for (int calm = 0; calm < (activity_.busy() > 0 ? 8 : 2);) {
-    pause(15us);
-    const std::uint64_t now = activity_.count();
-    calm = now == last ? calm + 1 : 0;
-    last = now;
   }
 }
 
 void World::give_up() {
   std::size_t over = 0;
   for (const auto& program : programs_) over += program->is_over();
-  stuck_(fmt::format("nothing goes on any more; {} of {} programs have come to their end", over, programs_.size()));
+  stuck_(fmt::format("nothing goes on any more; {} of {} programs have come to their end\n{}", over, programs_.size(),
+                     scheduler_.threads()));
   std::_Exit(1);
 }
 

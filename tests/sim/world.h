@@ -1,12 +1,12 @@
 // A server, mounts and programs in one process, and whoever decides what happens
 // next: with seeded dice it lets a program take its next step, a message travel, a
-// stream break, time pass, the server die. After each it waits until nothing moves
-// by itself any more.
+// stream break, time pass, the server die. Between two of these the threads of engines
+// and programs go on (scheduler.h) until nothing moves by itself any more, or, in a hurry,
+// not quite so long. Time passes only when nothing moves.
 //
-// Messages and faults come in the order that the seed says. Engines have threads of
-// their own, so a run is not repeated bit by bit, only very nearly.
+// All of it follows from the seed: a run repeats itself exactly.
 //
-// Threads: one.
+// Threads: one, the director of the scheduler.
 #pragma once
 
 #include <functional>
@@ -20,33 +20,45 @@
 #include "tests/sim/program.h"
 #include "tests/sim/random_steps.h"
 #include "tests/sim/recorder.h"
+#include "tests/sim/scheduler.h"
 #include "tests/sim/trace.h"
 #include "tests/support/fake_storage_pool.h"
 
 namespace dfs::sim {
 
-struct Outcome {
-  std::string problem;  // empty: one order of events explains everything
+struct Counts {
   std::size_t operations = 0;
   std::size_t events = 0;
   std::size_t sessions_replaced = 0;
+
+  Counts& operator+=(const Counts& more) {
+    operations += more.operations;
+    events += more.events;
+    sessions_replaced += more.sessions_replaced;
+    return *this;
+  }
+};
+
+struct Outcome {
+  Counts counts;
+  std::string problem;  // empty: one order of events explains everything
 };
 
 class World {
  public:
-  // `trace` must outlive it.
-  World(const Plan& plan, Trace& trace);
+  // If nothing goes on any more, `stuck` hears of it and the process ends with 1: its
+  // threads can not be got rid of. `trace` must outlive the world.
+  World(const Plan& plan, Trace& trace, std::function<void(const std::string& problem)> stuck);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
-  // Once. If nothing goes on any more, `stuck` hears of it and the process ends with
-  // 1: its threads can not be got rid of.
-  Outcome run(const std::function<void(const std::string& problem)>& stuck);
+  // Once.
+  Outcome run();
 
  private:
   struct Mount {
-    Mount(const Plan& plan, const Clock& clock, Activity& activity, std::size_t number);
+    Mount(const Plan& plan, const Clock& clock, std::size_t number);
 
     Session session;
     std::unique_ptr<FileSystem> files;
@@ -66,25 +78,29 @@ class World {
   bool take_one_event();
   void go_wrong();
   void let_time_pass();
+  void wait_for_timers();
+  void pass(Scheduler::Time time);
+  Scheduler::Time next_due() const;
+  void keep_house();
   void thaw(bool all);
-  void settle() const;
   std::uint64_t weight_of(const Network::Choice& choice, std::size_t session) const;
   [[noreturn]] void give_up();
 
   const Plan plan_;
+  const std::function<void(const std::string&)> stuck_;
+  Scheduler scheduler_;  // the rest comes and goes under it
+  Clock& clock_ = SystemClock::instance();
   Trace& trace_;
   Dice dice_;
-  std::function<void(const std::string&)> stuck_;
-  FakeClock clock_;
-  Activity activity_;
   Recorder recorder_;
   FakeStoragePool storage_;
   Server server_;
   std::vector<std::unique_ptr<Mount>> mounts_;
   std::unique_ptr<Network> network_;
   std::vector<std::uint64_t> paces_;
-  std::vector<SteadyTime> frozen_until_;
-  SteadyTime next_tick_{};
+  std::vector<Scheduler::Time> frozen_until_;
+  Scheduler::Time next_tick_{};
+  Scheduler::Time idle_since_{};
   Shared shared_;
   std::vector<std::unique_ptr<Program>> programs_;
   std::size_t events_ = 0;
