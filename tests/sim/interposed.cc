@@ -82,8 +82,9 @@ struct FutexCall {
 
 long run(Scheduler& scheduler, const FutexCall& call) {
   if (call.wakes()) {
-    for (int woken = 0; woken < std::min(call.value, 1'000); ++woken) scheduler.wake_one(call.word);
-    return 0;
+    int woken = 0;
+    while (woken < call.value && scheduler.wake_one(call.word)) ++woken;
+    return woken;
   }
   if (__atomic_load_n(call.word, __ATOMIC_ACQUIRE) != call.value) {
     errno = EAGAIN;

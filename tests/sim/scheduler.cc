@@ -153,15 +153,16 @@ Scheduler::Ended Scheduler::wait(const void* object, const char* what, std::opti
   return me.expired ? Ended::expired : Ended::woken;
 }
 
-void Scheduler::wake_one(const void* object) {
+bool Scheduler::wake_one(const void* object) {
   const auto waits_for_it = [object](const Thread* thread) { return thread->object == object; };
   const auto count = std::ranges::count_if(waiting_, waits_for_it);
-  if (count == 0) return;
+  if (count == 0) return false;
   auto drawn = std::ranges::find_if(waiting_, waits_for_it);
   for (auto skipped = count > 1 ? dice_.below(static_cast<std::uint64_t>(count)) : 0; skipped > 0; --skipped)
     drawn = std::find_if(drawn + 1, waiting_.end(), waits_for_it);
   runnable_.push_back(*drawn);
   waiting_.erase(drawn);
+  return true;
 }
 
 void Scheduler::wake_all(const void* object) {

@@ -74,7 +74,8 @@ class Scheduler {
   enum class Ended { woken, expired };
   // Until somebody wakes who waits for this, or a time has come. `what` lives for ever.
   Ended wait(const void* object, const char* what, std::optional<Time> until = std::nullopt);
-  void wake_one(const void* object);
+  // False: nobody waits for it.
+  bool wake_one(const void* object);
   void wake_all(const void* object);
   // Somebody else may go on here.
   void may_switch();

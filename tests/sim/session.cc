@@ -11,7 +11,7 @@
 namespace dfs::sim {
 namespace {
 
-constexpr std::chrono::milliseconds kKeepAliveInterval{3'000};
+constexpr std::chrono::milliseconds kKeepAliveInterval{600};
 constexpr std::size_t kLateMax = 1'024;
 
 }  // namespace

@@ -20,6 +20,10 @@ constexpr auto kTickInterval = 200ms;
 constexpr auto kIdleMax = 10min;
 // Events in a row in which no program gets on: sessions that say they are there.
 constexpr std::size_t kVainEventsMax = 10'000;
+// Twice as long as a session lives that says nothing.
+constexpr std::uint64_t kFreezeMaxMs = 24'000;
+// Meanwhile events are sometimes far apart.
+constexpr std::uint64_t kFrozenMomentMaxMs = 600;
 // In a hurry, the threads get on so far.
 constexpr std::uint64_t kTurnsInAHurry = 6;
 
@@ -194,7 +198,7 @@ void World::go_wrong() {
     network_->cut(victim);
   }
   if (comes(plan_.one_in_freezes) && !network_->is_frozen(victim)) {
-    const auto time = std::chrono::milliseconds{dice_.below(120'000)};
+    const auto time = std::chrono::milliseconds{dice_.below(kFreezeMaxMs)};
     trace_.add(fmt::format("    mount {} and the server do not hear each other for {} ms", victim + 1, time.count()));
     network_->freeze(victim);
     if (dice_.one_in(2)) network_->cut(victim);
@@ -212,7 +216,7 @@ void World::let_time_pass() {
   bool any_frozen = false;
   for (std::size_t session = 0; session < plan_.mounts; ++session) any_frozen |= network_->is_frozen(session);
   pass(std::chrono::microseconds{dice_.below(plan_.moment_most_us)});
-  if (any_frozen && dice_.one_in(4)) pass(std::chrono::milliseconds{dice_.below(3'000)});
+  if (any_frozen && dice_.one_in(4)) pass(std::chrono::milliseconds{dice_.below(kFrozenMomentMaxMs)});
 }
 
 // Nothing but time is waited for.
