@@ -44,7 +44,7 @@ class Scheduler {
     // Nobody can go on, and no timer will change that; or the threads keep each other
     // busy for ever. Hears what each waits for and where; then the process ends
     // with 1, for its threads can not be got rid of.
-    std::function<void(const std::string& threads)> stuck;
+    std::function<void(const std::string& threads)> stuck{};
   };
   explicit Scheduler(Options options);
   ~Scheduler();
