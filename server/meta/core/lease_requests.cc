@@ -99,6 +99,7 @@ std::uint64_t RequestRunner::grant(const Session& session, const CoreRequest& re
   if (!session.record.wants_leases) return 0;
 
   std::uint64_t order = 0;
+  const bool grace = !state_.sessions.leases_are_known();
   const LeaseKind wanted = wish_for(session, args, result);
   const bool insists = insists_on_writing(session, args);
   const bool waited = request.place != 0 && std::holds_alternative<AcquireLeaseArgs>(args);
@@ -112,6 +113,9 @@ std::uint64_t RequestRunner::grant(const Session& session, const CoreRequest& re
     LeaseKind wish = told.type == FileType::regular ? wanted : LeaseKind::read;
     if (wish == LeaseKind::write && state_.leases.is_contended(told.inode))
       wish = insists ? LeaseKind::write_once : LeaseKind::read;
+    // Those who have yet to come may read beside whoever does not write.
+    if (grace && !is_for_writing(state_.leases.table().kind({session.id, told.inode})))
+      wish = std::min(wish, LeaseKind::read);
     told.lease = state_.leases.grant({session.id, told.inode}, wish, turn, order);
   });
   if (const auto* lookup = std::get_if<LookupArgs>(&args))

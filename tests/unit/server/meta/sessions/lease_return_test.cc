@@ -196,6 +196,21 @@ TEST_F(LeaseRestart, LetsASessionGoOnWithWhatItHas) {
   EXPECT_EQ(stat_lease(ann, file), LeaseKind::write);
 }
 
+TEST_F(LeaseRestart, LetsNobodyWriteBesideAReaderThatIsMissing) {
+  stat_lease(ann, file);
+  stat_lease(bob, file);
+  restart();
+  come(ann, {.read = {file}});
+  const OpenArgs opens{.inode = file, .write = true};
+  EXPECT_EQ(get<OpenResult>(ann, opens).attributes.lease, LeaseKind::read);
+  const std::uint64_t asks = ask(ann, AcquireLeaseArgs{file, LeaseKind::write});
+  EXPECT_FALSE(ann.sink->has(asks));
+
+  come(bob, {.read = {file}});
+  EXPECT_EQ(answer_recalls(bob), 1u);
+  EXPECT_EQ(lease_in(ann, asks), LeaseKind::write);
+}
+
 TEST_F(LeaseRestart, DelaysALoneSessionByNothingButItsOwnReturn) {
   say_goodbye(bob);
   stat_lease(ann, file);
