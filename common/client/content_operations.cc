@@ -48,6 +48,7 @@ Result<std::size_t> Engine::read(OpenFile& file, std::uint64_t offset, MutableBu
 
 // A write on its way into the buffer.
 struct Engine::Write {
+  SteadyTime begun;
   std::uint64_t offset = 0;
   BufferView data;
   BlockList fresh;         // memory taken for it
@@ -80,7 +81,7 @@ Result<Engine::Attempt> Engine::try_write(InodeState& state, Write& write,
   state.dirty_mtime = clock_.wall();
   if (clears_set_id(state.attributes, context.caller)) state.clear_set_id = true;
   write.sealed = !sealed.empty();
-  if (state.pages_forgotten_at && clock_.now() - *state.pages_forgotten_at < kQueuedMost)
+  if (state.pages_forgotten_at && write.begun - *state.pages_forgotten_at < kQueuedMost)
     write.pages_are_old = true;
   return Attempt::written;
 }
@@ -91,7 +92,7 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
   if (offset > kFileSizeMax || data.size() > kFileSizeMax - offset) return fail(Errc::file_too_big);
   const InodeStatePtr& state = file.state();
   const WaitLimits until = limits(context);
-  Write write{.offset = offset, .data = data, .fresh = BlockList(buffer_)};
+  Write write{.begun = clock_.now(), .offset = offset, .data = data, .fresh = BlockList(buffer_)};
   Asking asking;
   for (;;) {
     if (write_back_.full()) return fail(Errc::no_space, "the storage servers are full");

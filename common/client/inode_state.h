@@ -88,8 +88,9 @@ class InodeState {
 
   // The kernel's cached pages show this data_change (and what was written here since).
   std::optional<std::uint64_t> pages_change;
-  // When they were last to be forgotten because others wanted the lease. A write
-  // that the kernel had put into them before may come later than that.
+  // When they were last to be forgotten because others wanted the lease or had
+  // changed the file. A write that the kernel had put into them before may come
+  // later than that.
   std::optional<SteadyTime> pages_forgotten_at;
   // Nor are its cached attributes older. Not known by an open, which does not
   // bring the kernel any.
@@ -107,6 +108,11 @@ class InodeState {
   bool extents_usable_locked(std::uint64_t end) const { return extents.known_through() >= end; }
   bool pages_usable_locked() const { return pages_change && *pages_change == attributes.data_change; }
 
+  // The kernel is told to forget them, by an answer to a program here. What has no
+  // other open file than that program's has no writes on their way.
+  void pages_forgotten_locked(SteadyTime now) {
+    if (opens > 1) pages_forgotten_at = now;
+  }
   // Nothing of the kernel's is older than `attributes`. If it is not so, the
   // caller has it made so.
   bool kernel_is_told_locked();

@@ -201,7 +201,9 @@ Result<Locked> Engine::locked(InodeState& state, const MetaResult& answer) {
   gate_.granted(result->attributes);
   const std::lock_guard lock(state.mutex);
   if (!result->attributes.provisional) state.learn_locked(result->attributes, clock_.now());
-  return Locked{.keep_cache = state.kernel_is_told_locked()};
+  const bool keep_cache = state.kernel_is_told_locked();
+  if (!keep_cache) state.pages_forgotten_locked(clock_.now());
+  return Locked{.keep_cache = keep_cache};
 }
 
 void Engine::release_later(const InodeStatePtr& state, const FileLock& lock) {

@@ -13,6 +13,7 @@ Opened Engine::opened_locked(const InodeStatePtr& state, const OpenOptions& opti
                            freshness_.leases_decide(state->attributes.consistency) &&
                            gate_.keeps(state->inode, state->attributes.lease_order);
   result.keep_cache = (under_lease || state->pages_usable_locked()) && !options.direct;
+  if (!result.keep_cache) state->pages_forgotten_locked(clock_.now());
   // Whatever is not kept is read again, and is then of this data_change.
   state->pages_change = state->attributes.data_change;
   result.was_locked_here = state->was_locked_here.load();

@@ -106,6 +106,27 @@ TEST_F(EngineLeaseKernelTest, ForgetsThePagesOfAWriteThatWaitedAfterIt) {
   there_.fs->close(theirs);
 }
 
+TEST_F(EngineLeaseKernelTest, ForgetsThePagesOfAWriteThatAnOpenMayHaveOvertaken) {
+  const OpenFilePtr mine = here_.open("a", true).file;
+  kernel_->take_events();
+  ASSERT_TRUE(here_.write(*mine, 0, "TEXT"));
+  EXPECT_TRUE(kernel_->take_events().empty());
+
+  OpenOptions past_the_cache;
+  past_the_cache.direct = true;
+  const Result<Opened> other = here_.fs->open(inode_, past_the_cache, {});
+  ASSERT_TRUE(other && !other->keep_cache);
+  ASSERT_TRUE(here_.write(*mine, 0, "Text"));
+  EXPECT_TRUE(kernel_->forgets({What::pages, inode_, kFirstPage}));
+
+  kernel_->take_events();
+  clock_.advance(std::chrono::seconds{1});
+  ASSERT_TRUE(here_.write(*mine, 0, "tEXT"));
+  EXPECT_TRUE(kernel_->take_events().empty()) << "it has begun long after that";
+  here_.fs->close(other->file);
+  here_.fs->close(mine);
+}
+
 TEST_F(EngineLeaseKernelTest, ForgetsPagesWhereAnAppendWasTakenToGo) {
   const OpenFilePtr file = here_.open("a", true).file;
   kernel_->take_events();
