@@ -33,17 +33,18 @@ void make_turns_cheap() {
   static_cast<void>(::sched_setaffinity(0, sizeof set, &set));
 }
 
-void write_to(const std::filesystem::path& output) {
-  const UniqueFd file(::open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+void lead(int stream, const std::filesystem::path& path) {
+  if (path.empty()) return;
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   invariant(file.get() >= 0, "the file for what it writes can be made");
-  for (const int stream : {STDOUT_FILENO, STDERR_FILENO})
-    invariant(::dup2(file.get(), stream) == stream, "its output can be led elsewhere");
+  invariant(::dup2(file.get(), stream) == stream, "its output can be led elsewhere");
 }
 
 [[noreturn]] void do_it(const Surrounds& surrounds, const WorkApart& work, int pipe) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::alarm(static_cast<unsigned>(surrounds.longest.count()));
-  if (!surrounds.output.empty()) write_to(surrounds.output);
+  lead(STDOUT_FILENO, surrounds.output);
+  lead(STDERR_FILENO, surrounds.errors);
   make_turns_cheap();
   work([pipe](const std::string& told) {
     std::fflush(nullptr);

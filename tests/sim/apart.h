@@ -18,8 +18,10 @@ struct Ended {
 };
 
 struct Surrounds {
-  std::chrono::seconds longest;    // then it is ended
-  std::filesystem::path output{};  // of what it writes to standard output and error; empty: ours
+  std::chrono::seconds longest;  // then it is ended
+  // Where what it writes to standard output and error goes; empty: where ours goes.
+  std::filesystem::path output{};
+  std::filesystem::path errors{};
 };
 
 // `end` tells something and ends the process at once; work that returns has told nothing.

@@ -44,8 +44,11 @@ Outcome from_message(const std::string& message) {
   return outcome;
 }
 
+// What is logged is logged in silent runs too: that takes locks, and whoever takes a
+// lock may lose his turn.
 Outcome run_one(const Plan& plan, Trace::Talk talk, const std::filesystem::path& output = {}) {
-  const Ended ended = run_apart({kLongest, output}, [&](const auto& end) {
+  const std::filesystem::path errors = talk == Trace::Talk::silent ? "/dev/null" : output;
+  const Ended ended = run_apart({kLongest, output, errors}, [&](const auto& end) {
     Trace trace(talk);
     Outcome outcome;
     {
@@ -65,6 +68,7 @@ void tell_problem(const CommandLine& line, const Plan& plan, const std::string& 
     std::error_code ignored;
     std::filesystem::create_directories(line.traces, ignored);
     const auto path = line.traces / fmt::format("seed-{}.txt", plan.seed);
+    std::filesystem::remove(path, ignored);
     run_one(plan, Trace::Talk::aloud, path);
     fmt::print("What happened stands in {}\n", path.string());
   }
@@ -105,7 +109,7 @@ int main(int argc, char** argv) {
   app.add_flag("--no-leases", line.no_leases, "Mounts see what others do within a second, which should be caught");
   app.add_flag("--keep-going", line.keep_going, "Go on with the next seed when a run has failed");
   CLI11_PARSE(app, argc, argv);
-  const auto logging = dfs::init_logging("dfs-sim", {.level = line.verbose ? dfs::LogLevel::warn : dfs::LogLevel::off});
+  const auto logging = dfs::init_logging("dfs-sim", {.level = dfs::LogLevel::warn});
   if (!logging) return 2;
   return run_all(line) ? 0 : 1;
 }

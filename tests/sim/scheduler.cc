@@ -133,6 +133,7 @@ void Scheduler::yield() {
 }
 
 void Scheduler::may_switch() {
+  if (asides_ > 0) return;
   if (options_.one_in_preemptions > 0 && dice_.one_in(options_.one_in_preemptions)) yield();
 }
 

@@ -56,6 +56,23 @@ class Scheduler {
 
   Time now() const { return now_; }
 
+  // While there is one, whoever has the turn keeps it over locks that are free, and
+  // nothing is drawn: what it does then makes no difference to the run.
+  class Aside {
+   public:
+    Aside() : scheduler_(here()) {
+      if (scheduler_ != nullptr) ++scheduler_->asides_;
+    }
+    ~Aside() {
+      if (scheduler_ != nullptr) --scheduler_->asides_;
+    }
+    Aside(const Aside&) = delete;
+    Aside& operator=(const Aside&) = delete;
+
+   private:
+    Scheduler* const scheduler_;
+  };
+
   // --- for the director ---------------------------------------------------------------
 
   // The others go on until none can.
@@ -107,6 +124,7 @@ class Scheduler {
   pthread_key_t farewell_{};  // its destructor is the last that a thread does
   std::vector<std::unique_ptr<Thread>> threads_;
   Thread* current_ = nullptr;
+  int asides_ = 0;
   Thread* director_ = nullptr;
   bool director_waits_ = false;            // to be on turn again
   std::optional<std::size_t> turns_left_;  // of the others then; empty: all they can use

@@ -7,6 +7,8 @@
 #include <concepts>
 #include <string>
 
+#include "tests/sim/scheduler.h"
+
 namespace dfs::sim {
 
 class Trace {
@@ -15,12 +17,14 @@ class Trace {
   explicit Trace(Talk talk) : talk_(talk) {}
 
   void add(const std::string& line) {
-    if (talk_ == Talk::aloud) tell(line);
+    add([&] { return line; });
   }
   // A line that is made when it is told.
   template <std::invocable Make>
   void add(Make&& make) {
-    if (talk_ == Talk::aloud) tell(make());
+    if (talk_ == Talk::silent) return;
+    const Scheduler::Aside aside;  // what is told happens untold as well
+    tell(make());
   }
 
  private:
