@@ -101,20 +101,23 @@ Committer::Parts Committer::take_batch_locked(CommitMode mode) {
   return batch;
 }
 
+// What is prepared under one session is not to be sent under another: it does not say
+// that others may have had the file in between.
 void Committer::run(const Parts& batch, CommitMode mode, Interrupt* interrupt) {
+  const SessionId session = meta_.session();
   Parts ready;
   std::size_t extents = 0;
   for (const PartPtr& part : batch) {
     if (!prepare(*part)) continue;
     if (extents + part->file.extents.size() > kExtentsPerCommitMax) {
-      static_cast<void>(send(ready, mode, interrupt));
+      static_cast<void>(send(ready, session, mode, interrupt));
       ready.clear();
       extents = 0;
     }
     extents += part->file.extents.size();
     ready.push_back(part);
   }
-  if (!ready.empty()) static_cast<void>(send(ready, mode, interrupt));
+  if (!ready.empty()) static_cast<void>(send(ready, session, mode, interrupt));
 }
 
 // Fills the part from its state and makes the inode ours until the answer.
@@ -150,8 +153,10 @@ bool Committer::prepare(Part& part) {
   return false;
 }
 
-Result<void> Committer::send(const Parts& batch, CommitMode mode, Interrupt* interrupt) {
+Result<void> Committer::send(const Parts& batch, SessionId session, CommitMode mode,
+                             Interrupt* interrupt) {
   CommitArgs args;
+  args.session = session;
   args.sync = mode == CommitMode::synced;
   for (const PartPtr& part : batch) {
     args.files.push_back(part->file);
@@ -193,7 +198,7 @@ Result<void> Committer::send(const Parts& batch, CommitMode mode, Interrupt* int
   if (settle(batch, mode, answer)) return {};
   // One of the files spoils it for all: find out which.
   for (const PartPtr& part : batch) {
-    static_cast<void>(send({part}, mode, interrupt));
+    static_cast<void>(send({part}, session, mode, interrupt));
   }
   return {};
 }

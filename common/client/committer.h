@@ -74,7 +74,7 @@ class Committer {
   Parts take_batch_locked(CommitMode mode);
   void run(const Parts& batch, CommitMode mode, Interrupt* interrupt);
   bool prepare(Part& part);
-  Result<void> send(const Parts& batch, CommitMode mode, Interrupt* interrupt);
+  Result<void> send(const Parts& batch, SessionId session, CommitMode mode, Interrupt* interrupt);
   // Takes the answer in; false if the batch is to be sent again one by one.
   bool settle(const Parts& batch, CommitMode mode, const Result<MetaResult>& answer);
   void apply(Part& part, const Attributes& after);

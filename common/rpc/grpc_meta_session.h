@@ -92,6 +92,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   WaitEnd wait_for_room(std::optional<SteadyTime> deadline, Interrupt* interrupt);
   void send(const PendingRequestPtr& request);
   std::shared_ptr<StreamClient> submit(const PendingRequestPtr& request);
+  std::optional<Error> why_not_added_locked(const PendingRequest& request) const;
   std::shared_ptr<StreamClient> submit_locked(const PendingRequestPtr& request);
   bool leave_for_later(const PendingRequestPtr& request, LateTaker& late);
   bool abandon(const PendingRequestPtr& request);

@@ -202,6 +202,9 @@ struct ChunkPlacement {
   std::vector<ServerId> missing_on;
 };
 struct CommitArgs {
+  // What `files` say is so under this session. Under another one the commit fails with
+  // `session_lost` and has not happened; 0: under any. It is not sent.
+  SessionId session;
   std::vector<CommitFile> files;
   bool sync = false;
   std::vector<ChunkPlacement> placements;

@@ -101,7 +101,7 @@ Result<void> GrpcMetaSession::call_later(MetaArgs args, const Caller& caller, La
   std::shared_ptr<StreamClient> stream;
   {
     const std::lock_guard lock(mutex_);
-    if (ended_) return fail(*ended_);
+    if (auto why = why_not_added_locked(*request)) return fail(*why);
     if (!late_.expect())
       return fail(Errc::no_memory, "too many answers of the metadata server are to come");
     request->late = std::move(done);
@@ -129,12 +129,18 @@ void GrpcMetaSession::send(const PendingRequestPtr& request) {
 // The stream to poke, if there is one that takes requests.
 std::shared_ptr<StreamClient> GrpcMetaSession::submit(const PendingRequestPtr& request) {
   const std::lock_guard lock(mutex_);
-  if (ended_) {
-    request->failure = *ended_;
+  if (auto why = why_not_added_locked(*request)) {
+    request->failure = *why;
     request->finished.store(true, std::memory_order_release);
     return nullptr;
   }
   return submit_locked(request);
+}
+
+std::optional<Error> GrpcMetaSession::why_not_added_locked(const PendingRequest& request) const {
+  if (ended_) return ended_;
+  if (request.suits(session_)) return std::nullopt;
+  return Error{Errc::session_lost, "it was to happen under a session that is over"};
 }
 
 std::shared_ptr<StreamClient> GrpcMetaSession::submit_locked(const PendingRequestPtr& request) {

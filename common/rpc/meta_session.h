@@ -65,7 +65,8 @@ class MetaSession : public MetaClient {
     // Every lock held here; asked at the same time.
     std::function<std::vector<HeldLock>()> locks;
     // The session was lost and a new one stands: opens, locks and leases of
-    // the old one are gone.
+    // the old one are gone. Until it returns nothing is sent under the new one, nor
+    // is that told by session().
     std::function<void(SessionId new_session)> on_new_session;
     // The session answers recalls: it may be granted leases.
     bool wants_leases = false;

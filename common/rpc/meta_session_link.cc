@@ -219,21 +219,27 @@ void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
                                options_.address, welcome.cluster(), expected)});
   if (welcome.has_group_table()) take_group_table(welcome.group_table());
 
-  PendingRequests::Restart restart;
-  std::function<void(SessionId)> on_new_session;
-  std::shared_ptr<StreamClient> stream;
   const SessionId session{welcome.session()};
+  std::function<void(SessionId)> on_new_session;
+  bool is_resumed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (link_ != Link::greeting) return;
+    const bool had_session = session_ != SessionId{};
+    is_resumed = had_session && welcome.resumed() && session == session_;
+    if (had_session && !is_resumed) on_new_session = options_.on_new_session;
+  }
+  // Before anything is asked under it by somebody who has not heard yet.
+  if (on_new_session) on_new_session(session);
+
+  PendingRequests::Restart restart;
+  std::shared_ptr<StreamClient> stream;
   {
     const std::lock_guard lock(mutex_);
     if (link_ != Link::greeting) return;
     if (cluster_.empty()) cluster_ = std::move(*welcome.mutable_cluster());
-    const bool had_session = session_ != SessionId{};
-    if (had_session && welcome.resumed() && session == session_) {
-      restart.stale = pending_.resume();
-    } else {
-      restart = pending_.restart();
-      if (had_session) on_new_session = options_.on_new_session;
-    }
+    if (is_resumed) restart.stale = pending_.resume();
+    else restart = pending_.restart();
     unanswered_.store(pending_.size());
     session_ = session;
     session_epoch_ = Epoch{welcome.session_epoch()};
@@ -250,7 +256,6 @@ void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
     finish(request);
   }
   log_debug("rpc", "session {} with the metadata server at {}", session.value(), options_.address);
-  if (on_new_session) on_new_session(session);
   take_terms(welcome);
   welcomed_.store(true);
   stream->poke();

@@ -35,6 +35,11 @@ void append_number(std::string& to, char tag, std::uint64_t value) {
   append_varint(to, value);
 }
 
+SessionId session_of(const MetaArgs& args) {
+  const auto* commit = std::get_if<CommitArgs>(&args);
+  return commit != nullptr ? commit->session : SessionId{};
+}
+
 bool opens_inode(const MetaArgs& args) {
   if (const auto* create = std::get_if<CreateArgs>(&args)) return create->open;
   return std::holds_alternative<OpenArgs>(args);
@@ -46,7 +51,8 @@ PendingRequest::PendingRequest(const MetaArgs& args, const Caller& caller)
     : is_mutation(dfs::is_mutation(args)),
       opens(opens_inode(args)),
       is_release(std::holds_alternative<ReleaseArgs>(args)),
-      is_commit(std::holds_alternative<CommitArgs>(args)) {
+      is_commit(std::holds_alternative<CommitArgs>(args)),
+      only_under(session_of(args)) {
   v1::Request request;
   request.set_uid(caller.uid);
   request.set_gid(caller.gid);

@@ -41,6 +41,7 @@ struct PendingRequest {
   const bool opens;            // its success holds an inode open
   const bool is_release;
   const bool is_commit;
+  const SessionId only_under;  // may be sent under this session alone; 0: under any
   bool posted = false;         // nobody waits for it
   bool abandoned = false;      // whoever waited has gone
   LateTaker late;              // whoever waited has gone, but this takes the answer
@@ -57,6 +58,10 @@ struct PendingRequest {
   std::optional<Error> failure;  // instead of `response`
   std::atomic<bool> finished{false};
 
+  // Whether it may be sent under `session`.
+  bool suits(SessionId session) const {
+    return only_under == SessionId{} || only_under == session;
+  }
   // The answer as callers see it, once. Never `interrupted`, which only the
   // caller's own side says.
   Result<MetaResult> take_answer();
@@ -82,8 +87,9 @@ class PendingRequests {
   // queued again, in order; stale releases are returned as done with.
   std::vector<PendingRequestPtr> resume();
   // A new session stands: as resume(), but mutations that were sent are
-  // returned as failed, and sequences start at 1. So are commits that were not:
-  // others may have got the files meanwhile, and what follows has to say so.
+  // returned as failed, and sequences start at 1. So are commits that were not,
+  // whatever they are bound to: others may have got the files meanwhile, and what
+  // follows has to say so.
   struct Restart {
     std::vector<PendingRequestPtr> stale;
     std::vector<PendingRequestPtr> in_doubt;

@@ -50,6 +50,7 @@ Result<MetaResult> Session::await(const PendingRequestPtr& request, Interrupt* i
 
 Result<void> Session::add_locked(const PendingRequestPtr& request) {
   if (ended_) return fail(*ended_);
+  if (!request->suits(session_)) return fail(Errc::session_lost, "it was to happen under a session that is over");
   pending_.add(request);
   has_messages_ = true;
   return {};
@@ -209,17 +210,15 @@ bool Session::take_welcome(v1::Welcome&& welcome) {
   terms.order = welcome.lease_order();
   terms.lease_time = std::chrono::milliseconds(welcome.lease_time_ms());
   for (const std::uint64_t inode : welcome.lost_leases()) terms.lost.emplace_back(inode);
-  bool is_replaced = false;
+  const SessionId session{welcome.session()};
+  const bool had_session = session_ != SessionId{};
+  const bool is_resumed = had_session && welcome.resumed() && session == session_;
+  const bool is_replaced = had_session && !is_resumed;
+  if (is_replaced && hooks_.on_new_session) hooks_.on_new_session();
   {
     const std::lock_guard lock(mutex_);
-    const SessionId session{welcome.session()};
-    const bool had_session = session_ != SessionId{};
-    if (had_session && welcome.resumed() && session == session_) {
-      restart.stale = pending_.resume();
-    } else {
-      restart = pending_.restart();
-      is_replaced = had_session;
-    }
+    if (is_resumed) restart.stale = pending_.resume();
+    else restart = pending_.restart();
     session_ = session;
     epoch_ = Epoch{welcome.session_epoch()};
     chunk_size_ = welcome.chunk_size();
@@ -235,7 +234,6 @@ bool Session::take_welcome(v1::Welcome&& welcome) {
     request->response.mutable_empty();
     settle(request);
   }
-  if (is_replaced && hooks_.on_new_session) hooks_.on_new_session();
   probe_unanswered_ = false;
   if (hooks_.leases.welcomed) {
     hooks_.leases.welcomed(terms);

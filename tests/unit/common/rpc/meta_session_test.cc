@@ -198,6 +198,32 @@ TEST_F(MetaSessionTest, ReportsMutationsInDoubtWhenTheSessionIsLost) {
   EXPECT_EQ(meta_.requests().back().sequence(), 1u) << "a new session counts anew";
 }
 
+TEST_F(MetaSessionTest, SendsNoCommitUnderASessionThatItWasNotMadeFor) {
+  start();
+  MetaSession* known = nullptr;
+  SessionId told_while_heard;
+  MetaSession::Options options;
+  options.on_new_session = [&](SessionId) { told_while_heard = known->session(); };
+  const auto session = connect(options);
+  known = session.get();
+  CommitArgs commit;
+  commit.session = session->session();
+  meta_.with([](FakeMeta& meta) { meta.forgets_sessions = true; });
+  std::atomic<int> seen{0};
+  meta_.react([&](const v1::Request&) {
+    return ++seen == 1 ? Reaction::break_connection : Reaction::answer;
+  });
+  EXPECT_EQ(session->call(write_, {}, nullptr).error().code, Errc::session_lost);
+  EXPECT_EQ(told_while_heard, SessionId{1}) << "who hears of the next has to have marked what it has";
+
+  EXPECT_EQ(session->call(commit, {}, nullptr).error().code, Errc::session_lost);
+  EXPECT_EQ(seen, 1);
+  commit.session = session->session();
+  EXPECT_TRUE(session->call(commit, {}, nullptr));
+  commit.session = {};
+  EXPECT_TRUE(session->call(commit, {}, nullptr));
+}
+
 TEST_F(MetaSessionTest, ReleasesWhatAnAbandonedOpenHolds) {
   start();
   const auto session = connect();
