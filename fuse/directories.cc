@@ -141,6 +141,13 @@ void do_opendir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Request request(handle, Operation::opendir, InodeId{inode});
   SessionState& state = request.state();
   const bool keeps_access_time = (info->flags & O_NOATIME) != 0;
+  if (state.config.names_are_known) {
+    CallContext context = request.context();
+    context.keeps_access_time = keeps_access_time;
+    const OpenedDirectory opened = request.files().open_directory(InodeId{inode}, context);
+    info->cache_readdir = opened.may_keep;
+    info->keep_cache = opened.is_kept;
+  }
   info->fh = state.open_directories.add(
       std::make_unique<DirectoryHandle>(InodeId{inode}, keeps_access_time));
   if (!request.reply_open(*info)) state.open_directories.take(info->fh);

@@ -10,6 +10,11 @@ namespace {
 
 constexpr std::string_view kKept[] = {"user.", "trusted.", "security."};
 
+// The label of SELinux, which takes none from a FUSE file system itself. Linux
+// remembers no extended attribute, and `ls -l` asks each file for this one, unless
+// it hears that there are no labels here.
+constexpr std::string_view kLabel = "security.selinux";
+
 // Of the names under "system." Linux knows these.
 bool is_access_control_list(std::string_view name) {
   return name == "system.posix_acl_access" || name == "system.posix_acl_default";
@@ -29,7 +34,10 @@ Result<void> check_name(const Request& request, std::string_view name) {
 
 Result<std::string> value_of(Request& request, InodeId inode, const char* name) {
   TRY(check_name(request, name));
-  return request.files().get_xattr(inode, name, request.context());
+  auto value = request.files().get_xattr(inode, name, request.context());
+  if (!value && value.error().code == Errc::no_data && name == kLabel)
+    return fail(Errc::unsupported, "the file has no label");
+  return value;
 }
 
 // The names as listxattr(2) wants them: one after another, each ended by NUL.

@@ -30,6 +30,7 @@
 #include "common/client/lease_gate.h"
 #include "common/client/lease_keeper.h"
 #include "common/client/listing_cache.h"
+#include "common/client/shown_listings.h"
 #include "common/client/lock_releases.h"
 #include "common/client/meta_cache.h"
 #include "common/client/meta_sync.h"
@@ -59,6 +60,7 @@ class Engine final : public FileSystem {
   Result<void> remove_directory(InodeId parent, const std::string& name,
                                 const CallContext& context) override;
   Result<void> rename(const RenameArgs& args, const CallContext& context) override;
+  OpenedDirectory open_directory(InodeId inode, const CallContext& context) override;
   Result<ReadDirResult> read_directory(InodeId inode, std::uint64_t cookie,
                                        std::uint32_t entries_max,
                                        const CallContext& context) override;
@@ -168,6 +170,7 @@ class Engine final : public FileSystem {
                   const std::optional<Attributes>& after);
   void learn_renamed(const RenameArgs& args, const RemovedResult& result);
   std::optional<ReadDirResult> listed_before(InodeId inode, std::uint64_t cookie);
+  bool knows_most_of(InodeId directory);
   void learn_listing(InodeId inode, std::uint64_t cookie, const ReadDirResult& listing);
   // access_time_operations.cc
   // It was read by somebody who saw these attributes. True if that moved the
@@ -239,6 +242,7 @@ class Engine final : public FileSystem {
   MetaCache meta_cache_;
   NameCache names_;
   ListingCache listings_;
+  ShownListings shown_listings_;
   Guarded<std::unordered_multiset<InodeId>> in_removal_;
   RemovedInodes removed_;
   ServerHealth health_;

@@ -33,6 +33,7 @@ Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storag
       meta_cache_(config_.inodes_max, freshness_),
       names_(gate_, config_.names_max),
       listings_(gate_, config_.listed_entries_max),
+      shown_listings_(gate_, config_.inodes_max),
       removed_(config_.removed_inodes_max),
       health_(clock_),
       meta_sync_(meta_),

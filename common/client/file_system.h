@@ -101,6 +101,13 @@ class LockWait {
   // nothing happens if it is over.
   virtual void give_up() = 0;
 };
+// What a kernel may do with the listing of a directory that it opens.
+struct OpenedDirectory {
+  // Keep what it is told from now on, until it is told to forget the pages of the directory.
+  bool may_keep = false;
+  // What it has kept is true still.
+  bool is_kept = false;
+};
 struct Created {
   OpenFilePtr file;
   Attributes attributes;
@@ -137,6 +144,8 @@ class FileSystem {
   virtual Result<void> remove_directory(InodeId parent, const std::string& name,
                                         const CallContext& context) = 0;
   virtual Result<void> rename(const RenameArgs& args, const CallContext& context) = 0;
+  // Before a kernel lists a directory. Asks nobody.
+  virtual OpenedDirectory open_directory(InodeId inode, const CallContext& context) = 0;
   // Entries after `cookie` (0: the start), without "." and "..".
   virtual Result<ReadDirResult> read_directory(InodeId inode, std::uint64_t cookie,
                                                std::uint32_t entries_max,

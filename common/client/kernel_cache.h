@@ -20,7 +20,7 @@ class KernelCache {
   // Every name, and that there is none. Waits for no request.
   virtual void forget_names() = 0;
   // The pages in a range of a file, and its attributes. Waits for requests whose
-  // pages are locked.
+  // pages are locked. Those of a directory are its listing; no request locks them.
   virtual void forget_pages(InodeId inode, const FileRange& range) = 0;
   // The file has these bytes at `offset`, and so ends there at the earliest. Waits
   // for requests whose pages are locked.

@@ -227,6 +227,7 @@ bool LeaseKeeper::forget_idle(const std::vector<InodeId>& inodes) {
     const std::optional<FileType> type = parts_.type_of(inode);
     if (!type || *type == FileType::directory) names = true;
     if (!type || *type == FileType::regular) pages.push_back({inode, {0, kWholeFile}});
+    else if (*type == FileType::directory) kernel->forget_pages(inode, {0, kWholeFile});
     else kernel->forget_attributes(inode);
   }
   if (names) kernel->forget_names();

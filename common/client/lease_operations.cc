@@ -27,6 +27,9 @@ constexpr int kAsksAtOnce = 2;
 constexpr std::chrono::microseconds kAskPauseLeast{50};
 constexpr int kAskPauseDoublings = 6;
 
+// Of a directory that is opened.
+constexpr std::size_t kInodesLookedAt = 32;
+
 void pause_to_ask(int asked, Interrupt* interrupt) {
   if (asked < kAsksAtOnce) return;
   std::mutex mutex;
@@ -210,6 +213,19 @@ std::optional<ReadDirResult> Engine::listed_before(InodeId inode, std::uint64_t 
     entry.attributes = *std::move(known);
   }
   return listing;
+}
+
+// Of the inodes in it, by a few of them: a listing brings the attributes of many at
+// once, and who has it already asks for those of each.
+bool Engine::knows_most_of(InodeId directory) {
+  const ListingCache::PagePtr page = listings_.find(directory, 0);
+  if (page == nullptr) return false;
+  const std::size_t step = page->entries.size() / kInodesLookedAt + 1;
+  std::size_t known = 0;
+  std::size_t unknown = 0;
+  for (std::size_t at = 0; at < page->entries.size(); at += step)
+    ++(known_attributes(page->entries[at].attributes.inode) ? known : unknown);
+  return 8 * unknown <= known;
 }
 
 void Engine::learn_listing(InodeId inode, std::uint64_t cookie, const ReadDirResult& listing) {

@@ -121,10 +121,22 @@ void Engine::learn_renamed(const RenameArgs& args, const RemovedResult& result) 
              to);
 }
 
+OpenedDirectory Engine::open_directory(InodeId inode, const CallContext& context) {
+  if (!config_.leases) return {};
+  if (!knows_most_of(inode)) {
+    shown_listings_.forgotten(inode);
+    return {.may_keep = true};
+  }
+  const bool is_kept = shown_listings_.opened(inode);
+  if (is_kept && config_.directory_access_times) accessed(inode, context);
+  return {.may_keep = true, .is_kept = is_kept};
+}
+
 Result<ReadDirResult> Engine::read_directory(InodeId inode, std::uint64_t cookie,
                                              std::uint32_t entries_max,
                                              const CallContext& context) {
   if (auto known = listed_before(inode, cookie)) {
+    shown_listings_.told(inode, known->lease_order);
     if (config_.directory_access_times) accessed(inode, context);
     return *std::move(known);
   }
@@ -136,6 +148,7 @@ Result<ReadDirResult> Engine::read_directory(InodeId inode, std::uint64_t cookie
     return ReadDirResult{.entries = {}, .end = true, .parent = inode};
   }
   learn_listing(inode, cookie, *result);
+  shown_listings_.told(inode, result->lease_order);
   for (Entry& entry : result->entries) entry.attributes = learn(entry.attributes);
   if (config_.directory_access_times) accessed(inode, context);
   return result;

@@ -8,6 +8,7 @@ time with the next seed; DFS_SHARING_SECONDS is how long one round works;
 DFS_SHARING_KEEP names a directory for the history of a failure.
 """
 
+import ctypes
 import functools
 import os
 import random
@@ -15,6 +16,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import sys
 import threading
 import time
 
@@ -167,6 +169,43 @@ def what_is_absent_here_and_made_there_is_seen_at_once(space):
                 check_equal(os.listdir(here), [name], "the names")
                 (os.rmdir if stat.S_ISDIR(facts.st_mode) else os.unlink)(here / name)
                 check_equal(error_of(os.lstat, there / name), "ENOENT", "a name that is gone")
+
+
+def names_through(descriptor):
+    """Of an open directory, and nothing else is asked that might tell the kernel of changes."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    names, buffer = [], ctypes.create_string_buffer(1 << 15)
+    while (count := libc.getdents64(descriptor, buffer, len(buffer))) > 0:
+        at = 0
+        while at < count:
+            length = int.from_bytes(buffer.raw[at + 16:at + 18], sys.byteorder)
+            names.append(buffer.raw[at + 19:at + length].split(b"\0", 1)[0].decode())
+            at += length
+    check_equal(count, 0, "the end of a listing")
+    return [name for name in names if name not in (".", "..")]
+
+
+def a_listing_that_the_kernel_keeps_follows_other_mounts(space):
+    """Through descriptors that stay open, and ones that are opened for it."""
+    with space.cluster(servers=1, replicas=1, mounts=2) as cluster:
+        for number, dice in rounds("kept listings"):
+            tops = [mount / f"round-{number}" for mount in cluster.mounts]
+            tops[0].mkdir()
+            names = {f"name-{place:04}" for place in range(dice.randrange(400))}
+            for name in names:
+                (dice.choice(tops) / name).touch()
+            opened = [os.open(top, os.O_RDONLY | os.O_DIRECTORY) for top in tops]
+            ways = [functools.partial(os.listdir, top) for top in tops]
+            ways += [functools.partial(names_through, descriptor) for descriptor in opened]
+            for turn in range(100):
+                for way in dice.choices(ways, k=3):
+                    check_equal(sorted(way()), sorted(names), f"turn {turn}: the names")
+                changed, name = dice.choice(tops), f"name-{dice.randrange(500):04}"
+                (os.unlink if name in names else os.mknod)(changed / name)
+                names ^= {name}
+            for descriptor in opened:
+                os.close(descriptor)
 
 
 def what_is_changed_there_is_seen_here_at_once(space):

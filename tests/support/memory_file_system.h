@@ -73,6 +73,7 @@ class MemoryFileSystem final : public FileSystem {
   Result<void> remove_directory(InodeId parent, const std::string& name,
                                 const CallContext& context) override;
   Result<void> rename(const RenameArgs& args, const CallContext& context) override;
+  OpenedDirectory open_directory(InodeId, const CallContext&) override { return {}; }
   Result<ReadDirResult> read_directory(InodeId inode, std::uint64_t cookie,
                                        std::uint32_t entries_max,
                                        const CallContext& context) override;

@@ -268,6 +268,16 @@ TEST_F(Names, RefuseAttributesOfUnknownKinds) {
   EXPECT_EQ(errno_of(::setxattr(file.c_str(), "user.", "1", 1, 0)), EINVAL);
 }
 
+TEST_F(Names, HaveNoLabelUnlessOneWasSet) {
+  ASSERT_EQ(write_text(path("file"), "text"), 0);
+  const std::string file = path("file");
+  char value[64];
+  EXPECT_EQ(::getxattr(file.c_str(), "security.selinux", value, sizeof value), -1);
+  EXPECT_EQ(errno, EOPNOTSUPP) << "else ls asks each file";
+  ASSERT_EQ(::setxattr(file.c_str(), "security.selinux", "a:b:c", 5, 0), 0);
+  EXPECT_EQ(::getxattr(file.c_str(), "security.selinux", value, sizeof value), 5);
+}
+
 TEST_F(Names, OfTheWholeFileSystemHaveRoom) {
   struct statvfs space {};
   ASSERT_EQ(::statvfs(directory().c_str(), &space), 0);

@@ -61,8 +61,26 @@ TEST_F(EngineLeaseKernelTest, ForgetsBeforeTheLeaseIsGivenBack) {
   here_.fs->close(file);
   look(kRootInode);
   EXPECT_EQ(forgotten_by([&] { there_.fs->close(there_.create("b")); }),
-            (Events{{What::attributes, kRootInode, {}}, {What::names, {}, {}}}))
+            (Events{{What::pages, kRootInode, kAll}, {What::names, {}, {}}}))
       << "of a directory";
+}
+
+TEST_F(EngineLeaseKernelTest, LetsAListingBeKeptUntilOthersChangeIt) {
+  const auto open = [&] { return here_.fs->open_directory(kRootInode, {}); };
+  look(inode_);
+  EXPECT_TRUE(open().may_keep);
+  EXPECT_FALSE(open().is_kept) << "nothing was told";
+  list(here_);
+  EXPECT_TRUE(open().is_kept);
+  EXPECT_EQ(calls([&] { EXPECT_TRUE(open().is_kept); }), 0U);
+
+  ASSERT_TRUE(there_.fs->make_node(kRootInode, "b", FileType::directory, 0755, 0, {}));
+  EXPECT_FALSE(open().is_kept);
+  list(here_);
+  EXPECT_TRUE(open().is_kept);
+
+  change_mode(there_, inode_, 0600);
+  EXPECT_FALSE(open().is_kept) << "a listing brings the attributes of all";
 }
 
 TEST_F(EngineLeaseKernelTest, KeepsThePagesOfAFileThatIsOnlyReadElsewhere) {
