@@ -42,6 +42,13 @@ class Mount:
         check_equal(mounts_below(self.directory), [], "what is still mounted")
 
 
+def cluster_with_short_leases(space):
+    """A mount that ends while the metadata server is away says no goodbye: the others wait for its leases to end."""
+    config = space.path("meta.toml")
+    config.write_text("lease_time_ms = 2000\n")
+    return space.cluster(servers=1, replicas=1, extra=[f"meta=--config={config}"])
+
+
 @contextlib.contextmanager
 def stopped(cluster, name):
     """The server is shut down meanwhile."""
@@ -111,7 +118,7 @@ def umount(mount):
 
 
 def a_mount_with_nothing_unsent_ends_without_its_servers(space):
-    with space.cluster(servers=1, replicas=1) as cluster:
+    with cluster_with_short_leases(space) as cluster:
         for number, (away, names, end) in enumerate((
                 (stopped, ["meta"], Mount.signal),
                 (stopped, ["meta"], umount),
@@ -129,7 +136,7 @@ def a_mount_with_nothing_unsent_ends_without_its_servers(space):
 
 
 def a_mount_with_unsent_data_waits_for_its_servers(space):
-    with space.cluster(servers=1, replicas=1) as cluster:
+    with cluster_with_short_leases(space) as cluster:
         for away in (stopped, frozen):
             mount = Mount(space, cluster, f"place-{away.__name__}")
             writer = Writer(mount.directory / away.__name__)
@@ -144,7 +151,7 @@ def a_mount_with_unsent_data_waits_for_its_servers(space):
 
 
 def a_second_signal_ends_the_wait_and_says_what_may_be_lost(space):
-    with space.cluster(servers=1, replicas=1) as cluster:
+    with cluster_with_short_leases(space) as cluster:
         for away in (stopped, frozen):
             mount = Mount(space, cluster, f"place-{away.__name__}")
             writer = Writer(mount.directory / away.__name__)
