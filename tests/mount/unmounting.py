@@ -42,11 +42,11 @@ class Mount:
         check_equal(mounts_below(self.directory), [], "what is still mounted")
 
 
-def cluster_with_short_leases(space):
+def cluster_with_short_leases(space, servers=1):
     """A mount that ends while the metadata server is away says no goodbye: the others wait for its leases to end."""
     config = space.path("meta.toml")
     config.write_text("lease_time_ms = 2000\n")
-    return space.cluster(servers=1, replicas=1, extra=[f"meta=--config={config}"])
+    return space.cluster(servers=servers, replicas=1, extra=[f"meta=--config={config}"])
 
 
 @contextlib.contextmanager
