@@ -143,6 +143,8 @@ class Engine final : public FileSystem {
                            const CallContext& context, Asking& asking);
   bool has_lease(InodeState& state, LeaseKind kind);
   bool has_lease_locked(const InodeState& state, LeaseKind kind) const;
+  // The lease is there, and with that the wait over.
+  bool may_go_on(InodeState& state, LeaseKind kind, LeaseGate::Waiting& waiting);
   // A lease that was given for one operation goes back when that is on the servers.
   Result<void> finish_write_through(const InodeStatePtr& state, const CallContext& context);
   bool may_leave_unsent(InodeState& state, const CallContext& context);

@@ -101,11 +101,26 @@ LeaseGate::Waiting::Waiting(LeaseGate& gate, InodeId inode, const FileRange& ran
 }
 
 LeaseGate::Waiting::~Waiting() {
+  if (!waits_) return;
   Shard& shard = gate_.shard_of(inode_);
   const std::lock_guard lock(shard.mutex);
-  const auto [first, last] = shard.waiting.equal_range(inode_);
+  waits_no_more(shard, inode_, range_);
+}
+
+bool LeaseGate::Waiting::end_under(LeaseKind kind, std::uint64_t since) {
+  Shard& shard = gate_.shard_of(inode_);
+  const std::lock_guard lock(shard.mutex);
+  const Lease* lease = find(shard, inode_);
+  if (lease == nullptr || lease->since != since || is_in_the_way(*lease, kind)) return false;
+  waits_no_more(shard, inode_, range_);
+  waits_ = false;
+  return true;
+}
+
+void LeaseGate::waits_no_more(Shard& shard, InodeId inode, const FileRange& range) {
+  const auto [first, last] = shard.waiting.equal_range(inode);
   const auto mine = std::find_if(first, last, [&](const auto& each) {
-    return each.second.offset == range_.offset && each.second.length == range_.length;
+    return each.second.offset == range.offset && each.second.length == range.length;
   });
   if (mine != last) shard.waiting.erase(mine);
 }

@@ -75,10 +75,17 @@ class LeaseGate {
     Waiting(const Waiting&) = delete;
     Waiting& operator=(const Waiting&) = delete;
 
+    // Ends the wait if the lease is there since the grant `since` and no recall is in
+    // its way. In one step: a recall that comes earlier leaves the range out of what
+    // is forgotten, so the request needs the next lease; one that comes later does not,
+    // and waits for the request.
+    [[nodiscard]] bool end_under(LeaseKind kind, std::uint64_t since);
+
    private:
     LeaseGate& gate_;
     const InodeId inode_;
     const FileRange range_;
+    bool waits_ = true;
   };
   // Returns when no recall is in the way: there is none, or it leaves what is needed.
   Wake wait_for_recall(InodeId inode, LeaseKind kind, const WaitLimits& limits);
@@ -174,6 +181,7 @@ class LeaseGate {
   Shard& shard_of(InodeId inode) const { return shards_[inode.value() % kShards]; }
   static bool is_in_the_way(const Lease& lease, LeaseKind kind);
   static const Lease* find(const Shard& shard, InodeId inode);
+  static void waits_no_more(Shard& shard, InodeId inode, const FileRange& range);
   static bool is_about_to_be_used(const Shard& shard, const RecalledLease& wanted);
   static void remember_recall(Shard& shard, InodeId inode, std::uint64_t order);
   bool trusts_server() const {

@@ -57,6 +57,16 @@ bool Engine::has_lease(InodeState& state, LeaseKind kind) {
   return has_lease_locked(state, kind);
 }
 
+bool Engine::may_go_on(InodeState& state, LeaseKind kind, LeaseGate::Waiting& waiting) {
+  const std::uint64_t since = gate_.since(state.inode);
+  {
+    const std::lock_guard lock(state.mutex);
+    if (!has_lease_locked(state, kind)) return false;
+    if (!freshness_.leases_decide(state.attributes.consistency)) return true;
+  }
+  return waiting.end_under(kind, since);
+}
+
 Result<bool> Engine::await_lease(const InodeStatePtr& state, LeaseKind kind, const FileRange& range,
                                  const CallContext& context, Asking& asking) {
   const InodeId inode = state->inode;
@@ -66,14 +76,14 @@ Result<bool> Engine::await_lease(const InodeStatePtr& state, LeaseKind kind, con
   client_metrics().lease_waits.add();
   // In this order: one that goes in between is noticed.
   const std::uint64_t before = gate_.since(inode);
-  const LeaseGate::Waiting waiting(gate_, inode, range);
+  LeaseGate::Waiting waiting(gate_, inode, range);
   const WaitLimits until = limits(context);
   for (int asked = 0;; ++asked) {
     pause_to_ask(asked, context.interrupt);
     const Wake wake = gate_.wait_for_recall(inode, kind, until);
     if (wake == Wake::interrupted) return fail(Errc::interrupted, "waiting for a lease");
     if (wake == Wake::expired) return fail(Errc::timed_out, "a lease is not given back");
-    if (has_lease(*state, kind)) break;
+    if (may_go_on(*state, kind, waiting)) break;
     if (until.deadline && clock_.now() >= *until.deadline)
       return fail(Errc::timed_out, "no lease is granted");
 
@@ -87,7 +97,7 @@ Result<bool> Engine::await_lease(const InodeStatePtr& state, LeaseKind kind, con
       if (!answer.attributes.provisional) state->learn_locked(answer.attributes, clock_.now());
       if (!freshness_.leases_decide(answer.attributes.consistency)) break;
     }
-    if (!gate_.is_recalled(inode, kind) && has_lease(*state, kind)) break;
+    if (may_go_on(*state, kind, waiting)) break;
     asking.reset();
   }
   return before != 0 && before != gate_.since(inode);

@@ -171,6 +171,24 @@ TEST_F(LeaseGateTest, ForgetsTheLeaseOfAnInodeThatIsNoMore) {
 
 // --- who waits -------------------------------------------------------------------------
 
+TEST_F(LeaseGateTest, WhoWaitedGoesOnUnderALeaseThatNobodyWantsBack) {
+  gate.granted(kFile, LeaseKind::read, 10);
+  LeaseGate::Waiting reader(gate, kFile, {0, 10});
+  EXPECT_FALSE(reader.end_under(LeaseKind::read, 9)) << "another lease than was looked at";
+  recall(12, LeaseKind::read);
+  LeaseGate::Waiting writer(gate, kFile, {0, 10});
+  EXPECT_FALSE(writer.end_under(LeaseKind::write, 10));
+  EXPECT_TRUE(reader.end_under(LeaseKind::read, 10));
+  EXPECT_EQ(gate.waiting(kFile).size(), 1U) << "whoever forgets pages now waits for the reader";
+
+  LeaseGate::Waiting later(gate, kFile, {4096, 10});
+  recall(13);
+  EXPECT_FALSE(later.end_under(LeaseKind::read, 10)) << "its pages have been left out";
+  EXPECT_EQ(gate.waiting(kFile).size(), 2U);
+  gate.settled(kFile, LeaseKind::none);
+  EXPECT_FALSE(later.end_under(LeaseKind::read, 0)) << "there is none";
+}
+
 TEST_F(LeaseGateTest, TellsWhichRangesWait) {
   EXPECT_TRUE(gate.waiting(kFile).empty());
   {
