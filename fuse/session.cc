@@ -135,10 +135,11 @@ class KernelSession final : public Session, private SessionState {
     }
     // Under leases the kernel is told when its pages are old. By itself it would
     // drop them when a write of its own changes the time of the last change, and
-    // fill them again from before that write.
-    if (config.names_are_known && (connection.capable & FUSE_CAP_EXPLICIT_INVAL_DATA) != 0) {
+    // fill them again from before that write. Not EXPLICIT_INVAL_DATA in its place:
+    // whoever is told of another size cuts the pages there, maybe late, when the file
+    // has grown once more; without the flag they are dropped after that.
+    if (config.names_are_known) {
       connection.want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA);
-      ask(FUSE_CAP_EXPLICIT_INVAL_DATA);
     }
     ask(FUSE_CAP_EXPORT_SUPPORT);  // the engine looks up "." and ".."
     ask(FUSE_CAP_CACHE_SYMLINKS);  // a link's target never changes
