@@ -166,13 +166,15 @@ std::vector<HeldLock> Engine::held_locks() { return held_.say_all(); }
 
 // --- steps -----------------------------------------------------------------------------
 
-// A failure that leaves nothing to be sent keeps no lock from being given up.
+// A failure that leaves nothing to be sent keeps no lock from being given up. The file's
+// kept error stays where it is: between taking it and putting it back a program
+// that makes sure of its bytes would find nothing wrong.
 Result<void> Engine::send_written(const InodeStatePtr& state, Interrupt* interrupt) {
   {
     const std::lock_guard lock(state->mutex);
     if (state->dirty.empty()) return {};
   }
-  Result<void> flushed = write_back_.flush(state, interrupt);
+  Result<void> flushed = write_back_.flush(state, interrupt, WriteBack::KeptError::leave);
   if (flushed) return {};
   const Errc code = flushed.error().code;
   if (code == Errc::interrupted || is_retryable(code)) return flushed;

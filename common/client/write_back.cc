@@ -57,8 +57,10 @@ void WriteBack::settled(InodeState& state) {
   if (!attended) kick();
 }
 
-Result<void> WriteBack::flush(const InodeStatePtr& state, Interrupt* interrupt) {
+Result<void> WriteBack::flush(const InodeStatePtr& state, Interrupt* interrupt,
+                              KeptError kept_error) {
   Target target;
+  target.kept_error = kept_error;
   {
     const std::lock_guard lock(state->mutex);
     std::vector<PendingChunkPtr> sealed;
@@ -156,6 +158,7 @@ Result<void> WriteBack::drive(const InodeStatePtr& state, Target target, Interru
       case Step::finished:
         return {};
       case Step::failed:
+        if (target.kept_error == KeptError::leave) return fail(*state->error);
         return fail(*state->take_error_locked());
       case Step::commit:
         lock.unlock();

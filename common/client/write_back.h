@@ -58,9 +58,11 @@ class WriteBack {
   bool full() const { return writer_.full(); }
 
   // Everything written to `state` so far is committed when it returns.
-  // Errors: the file's kept one, which is reported by this; interrupted,
-  // timed_out and the like leave the bytes buffered.
-  Result<void> flush(const InodeStatePtr& state, Interrupt* interrupt);
+  // Errors: the file's kept one, which is reported by this unless it is left for a
+  // program to hear; interrupted, timed_out and the like leave the bytes buffered.
+  enum class KeptError { report, leave };
+  Result<void> flush(const InodeStatePtr& state, Interrupt* interrupt,
+                     KeptError kept_error = KeptError::report);
   // And survives power loss.
   Result<void> fsync(const InodeStatePtr& state, Interrupt* interrupt);
   // flush() for every file; the first error, after all have been tried.
@@ -80,6 +82,7 @@ class WriteBack {
     std::uint64_t serial = 0;  // everything in chunks up to it
     Goal goal = Goal::committed;
     CommitMode mode = CommitMode::plain;
+    KeptError kept_error = KeptError::report;
     std::vector<ChunkPlacement> extra;
   };
 
