@@ -108,8 +108,8 @@ class InodeState {
   bool extents_usable_locked(std::uint64_t end) const { return extents.known_through() >= end; }
   bool pages_usable_locked() const { return pages_change && *pages_change == attributes.data_change; }
 
-  // The kernel is told to forget them, by an answer to a program here. What has no
-  // other open file than that program's has no writes on their way.
+  // The kernel is told to forget them for a program here. What has no other open file
+  // than that program's has no writes of others on their way.
   void pages_forgotten_locked(SteadyTime now) {
     if (opens > 1) pages_forgotten_at = now;
   }

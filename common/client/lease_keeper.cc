@@ -113,8 +113,11 @@ void LeaseKeeper::forget_pages_soon(InodeId inode, const FileRange& range,
                                     std::optional<LastByte> end, Locks locks) {
   const std::uint64_t from = range.offset / kPage * kPage;
   const std::uint64_t to = (range.offset + range.length + kPage - 1) / kPage * kPage;
-  const auto told = elsewhere([inode, from, to, end](KernelCache& kernel) {
+  const auto told = elsewhere([this, inode, from, to, end](KernelCache& kernel) {
+    // Those of other writes may be among them; it may take long until they are unlocked.
+    note_pages_forgotten_here(inode);
     kernel.forget_pages(inode, {from, to - from});
+    note_pages_forgotten_here(inode);
     if (end) kernel.store(inode, end->offset, {&end->value, 1});
   });
   static_cast<void>(
@@ -245,7 +248,8 @@ void LeaseKeeper::take(const Lost& lost) {
   std::vector<Pages> of_idle;
   for (const InodeId inode : lost.inodes) {
     kernel->forget_attributes(inode);
-    if (is_in_use(parts_.inodes.find(inode))) {
+    if (const InodeStatePtr state = parts_.inodes.find(inode); is_in_use(state)) {
+      note_pages_forgotten(*state);
       static_cast<void>(forget_elsewhere(pages_to_forget(inode)));
     } else {
       of_idle.push_back({inode, {0, kWholeFile}});
@@ -306,6 +310,13 @@ std::optional<LeaseKind> LeaseKeeper::settle_once(InodeId inode, const InodeStat
 void LeaseKeeper::note_pages_forgotten(InodeState& state) const {
   const std::lock_guard lock(state.mutex);
   state.pages_forgotten_at = parts_.clock.now();
+}
+
+void LeaseKeeper::note_pages_forgotten_here(InodeId inode) const {
+  const InodeStatePtr state = parts_.inodes.find(inode);
+  if (state == nullptr) return;
+  const std::lock_guard lock(state->mutex);
+  state->pages_forgotten_locked(parts_.clock.now());
 }
 
 // All but those of requests that wait for a lease.

@@ -116,6 +116,7 @@ class LeaseKeeper {
   bool send_written(InodeId inode, const InodeStatePtr& state);
   void answer(const std::vector<ReturnedLease>& answers);
   void note_pages_forgotten(InodeState& state) const;
+  void note_pages_forgotten_here(InodeId inode) const;
   static std::uint32_t untold_opens(InodeState& state);
   void told_opens(InodeState& state, std::uint32_t count);
   std::shared_ptr<Forgetting> forget_elsewhere(std::vector<Pages> pages);

@@ -145,6 +145,19 @@ TEST_F(EngineLeaseKernelTest, ForgetsThePagesOfAWriteThatAnOpenMayHaveOvertaken)
   here_.fs->close(mine);
 }
 
+TEST_F(EngineLeaseKernelTest, ForgetsThePagesOfAWriteThatAnotherWriteMayHaveDropped) {
+  const OpenFilePtr mine = here_.open("a", true).file;
+  const OpenFilePtr other = here_.open("a", true).file;
+  CallContext append;
+  append.append = true;
+  ASSERT_TRUE(here_.fs->write(*other, 2, as_bytes("+"), append));
+  kernel_->take_events();
+  ASSERT_TRUE(here_.write(*mine, 0, "TEXT"));
+  EXPECT_TRUE(kernel_->forgets({What::pages, inode_, kFirstPage}));
+  here_.fs->close(other);
+  here_.fs->close(mine);
+}
+
 TEST_F(EngineLeaseKernelTest, ForgetsPagesWhereAnAppendWasTakenToGo) {
   const OpenFilePtr file = here_.open("a", true).file;
   kernel_->take_events();
