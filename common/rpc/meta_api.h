@@ -202,12 +202,12 @@ struct ChunkPlacement {
   std::vector<ServerId> missing_on;
 };
 struct CommitArgs {
-  // What `files` say is so under this session. Under another one the commit fails with
-  // `session_lost` and has not happened; 0: under any. It is not sent.
-  SessionId session;
   std::vector<CommitFile> files;
   bool sync = false;
   std::vector<ChunkPlacement> placements;
+  // What `files` say is so under this session. Under another one the commit fails with
+  // `session_lost` and has not happened; 0: under any. It is not sent.
+  SessionId session;
 };
 // After the commit, one per file that still exists, in the order of `files`.
 struct CommitResult {
