@@ -48,6 +48,8 @@ void ClusterRow::write_to(Transaction& txn) {
   record_.inodes = totals_.inodes;
   record_.chunks = totals_.chunks;
   record_.chunk_bytes = totals_.chunk_bytes;
+  record_.missing = totals_.missing;
+  record_.missing_bytes = totals_.missing_bytes;
   txn.put<tables::Cluster>(ClusterKey{}, record_);
 }
 

@@ -84,7 +84,13 @@ Result<void> CoreState::read_tables(const KvStore& store) {
     return {};
   }));
   counts.garbage = TRY(count_rows<tables::Garbage>(store));
-  counts.missing = TRY(count_rows<tables::Missing>(store));
+  row.totals().missing = row.totals().missing_bytes = 0;
+  TRY(for_each_row<tables::Missing>(
+      store, [&](const MissingKey&, MissingRecord&& record) -> Result<void> {
+        ++row.totals().missing;
+        row.totals().missing_bytes += record.length;
+        return {};
+      }));
   return {};
 }
 
@@ -118,7 +124,6 @@ void CoreState::keep(const KvBatch& batch) {
   for (const KvBatch::Change& change : batch.changes()) {
     const bool put = change.kind == KvBatch::Change::Kind::put;
     if (change.key.front() == tables::Garbage::kPrefix) counts.garbage += put ? 1 : -1;
-    if (change.key.front() == tables::Missing::kPrefix) counts.missing += put ? 1 : -1;
     if (change.key.front() == tables::Inodes::kPrefix && !put) forget(change.key);
   }
   counts.garbage -= static_cast<std::int64_t>(cluster.garbage_shortened());

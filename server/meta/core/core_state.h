@@ -33,7 +33,6 @@ namespace dfs {
 // and exact after every start.
 struct RowCounts {
   std::int64_t garbage = 0;
-  std::int64_t missing = 0;
 };
 
 class CoreState {

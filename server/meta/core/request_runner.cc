@@ -190,7 +190,7 @@ ClusterStatusResult RequestRunner::cluster_status() const {
   status.chunk_bytes = totals.chunk_bytes;
   status.chunks = totals.chunks;
   status.garbage_chunks = static_cast<std::uint64_t>(std::max<std::int64_t>(state_.counts.garbage, 0));
-  status.repair_queue = static_cast<std::uint64_t>(std::max<std::int64_t>(state_.counts.missing, 0));
+  status.repair_queue = totals.missing;
   status.replicas = record.replicas;
   status.chunk_size = record.chunk_size;
   status.evictions.assign(state_.evictions.latest().begin(), state_.evictions.latest().end());

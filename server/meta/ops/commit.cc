@@ -4,6 +4,7 @@
 #include "common/rpc/protocol.h"
 #include "server/meta/ops/extent_map.h"
 #include "server/meta/ops/inodes.h"
+#include "server/meta/ops/missing_copies.h"
 #include "server/meta/ops/operations.h"
 #include "server/meta/ops/xattrs.h"
 
@@ -100,7 +101,7 @@ Result<void> note_missing_copies(Transaction& txn, const OperationContext& conte
   for (const ServerId server : placement.missing_on) {
     // Who has left the group meanwhile does not need the copy.
     if (std::find(members.begin(), members.end(), server) == members.end()) continue;
-    txn.put<tables::Missing>({server, placement.chunk}, {chunk->length});
+    TRY(note_missing(txn, context.totals, server, placement.chunk, chunk->length));
   }
   return {};
 }

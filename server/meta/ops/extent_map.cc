@@ -4,6 +4,8 @@
 #include <limits>
 #include <optional>
 
+#include "server/meta/ops/missing_copies.h"
+
 namespace dfs::ops {
 namespace {
 
@@ -75,6 +77,11 @@ Result<void> ChunkReferences::apply_one(Transaction& txn, const OperationContext
       const GarbageRecord* garbage = TRY(txn.find<tables::Garbage>(chunk));
       if (garbage != nullptr)
         return fail(Errc::stale, "chunk " + to_string(chunk) + " is being deleted");
+      if (chunk.serial() < context.groups.given_up_below(chunk.group()))
+        return fail(Errc::stale, "chunk " + to_string(chunk) +
+                                     " was named too long ago: it has been given up");
+      for (const ServerId server : context.groups.late_members_of(chunk.group()))
+        TRY(note_missing(txn, context.totals, server, chunk, length));
       record = &txn.put<tables::Chunks>(chunk, {});
       ++context.totals.chunks;
     }

@@ -38,6 +38,11 @@ class GroupDirectory {
   virtual bool knows(GroupId group) const = 0;
   // All members, whatever their state; empty for an unknown group.
   virtual std::vector<ServerId> members_of(GroupId group) const = 0;
+  // Those that joined so lately that who uploads a chunk may not have known of them.
+  virtual std::vector<ServerId> late_members_of(GroupId) const { return {}; }
+  // Chunks with smaller serial numbers that no file names have been given up:
+  // their copies may be gone.
+  virtual std::uint64_t given_up_below(GroupId) const { return 0; }
 };
 
 struct InodeName {
@@ -72,6 +77,8 @@ struct Totals {
   std::uint64_t inodes = 0;
   std::uint64_t chunks = 0;
   std::uint64_t chunk_bytes = 0;  // one copy of each
+  std::uint64_t missing = 0;      // copies that servers lack
+  std::uint64_t missing_bytes = 0;
   friend bool operator==(const Totals&, const Totals&) = default;
 };
 

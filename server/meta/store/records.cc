@@ -202,6 +202,7 @@ bool decode(std::string_view bytes, GarbageRecord& record) {
 void encode(const MissingRecord& record, std::string& out) {
   auto& message = scratch<v1::MissingRecord>();
   message.set_length(record.length);
+  for (const ServerId source : record.sources) message.add_sources(source.value());
   serialize(message, out);
 }
 
@@ -209,6 +210,8 @@ bool decode(std::string_view bytes, MissingRecord& record) {
   auto& message = scratch<v1::MissingRecord>();
   if (!parse_into(bytes, message)) return false;
   record.length = message.length();
+  record.sources.clear();
+  for (const std::uint32_t source : message.sources()) record.sources.emplace_back(source);
   return true;
 }
 
@@ -225,6 +228,7 @@ void encode(const GroupRecord& record, std::string& out) {
   }
   message.set_next_chunk(record.next_chunk);
   message.set_replicas(record.replicas);
+  message.set_given_up_below(record.given_up_below);
   serialize(message, out);
 }
 
@@ -241,6 +245,7 @@ bool decode(std::string_view bytes, GroupRecord& record) {
   }
   record.next_chunk = message.next_chunk();
   record.replicas = message.replicas();
+  record.given_up_below = message.given_up_below();
   return true;
 }
 
@@ -252,6 +257,7 @@ void encode(const ServerRecord& record, std::string& out) {
   message.set_machine(record.machine);
   for (const auto& [name, value] : record.labels) (*message.mutable_labels())[name] = value;
   message.set_capacity(record.capacity);
+  message.set_draining(record.draining);
   serialize(message, out);
 }
 
@@ -265,6 +271,7 @@ bool decode(std::string_view bytes, ServerRecord& record) {
   record.labels.clear();
   record.labels.insert(message.labels().begin(), message.labels().end());
   record.capacity = message.capacity();
+  record.draining = message.draining();
   return true;
 }
 
@@ -318,6 +325,8 @@ void encode(const ClusterRecord& record, std::string& out) {
   message.set_chunk_bytes(record.chunk_bytes);
   message.set_generation(record.generation);
   message.set_starts(record.starts);
+  message.set_missing(record.missing);
+  message.set_missing_bytes(record.missing_bytes);
   serialize(message, out);
 }
 
@@ -338,6 +347,8 @@ bool decode(std::string_view bytes, ClusterRecord& record) {
   record.chunk_bytes = message.chunk_bytes();
   record.generation = message.generation();
   record.starts = message.starts();
+  record.missing = message.missing();
+  record.missing_bytes = message.missing_bytes();
   return true;
 }
 

@@ -84,9 +84,13 @@ struct GroupRecord {
   std::vector<GroupMember> members;
   std::uint64_t next_chunk = 0;  // serial of the next chunk to allocate
   std::uint32_t replicas = 0;
+  // Chunks with smaller serial numbers that no file names are given up: no
+  // commit may name them any more.
+  std::uint64_t given_up_below = 0;
 };
 struct MissingRecord {
   std::uint32_t length = 0;
+  std::vector<ServerId> sources = {};  // that have it without being members
 };
 struct ServerRecord {
   std::string identity;
@@ -95,6 +99,7 @@ struct ServerRecord {
   std::string machine;
   std::map<std::string, std::string> labels;
   std::uint64_t capacity = 0;
+  bool draining = false;  // its memberships move to others
 };
 struct SessionRecord {
   Epoch epoch;
@@ -125,6 +130,8 @@ struct ClusterRecord {
   std::uint64_t chunk_bytes = 0;
   std::uint64_t generation = 0;
   std::uint64_t starts = 0;  // how often a server has begun to serve it
+  std::uint64_t missing = 0;        // copies that servers lack (rows M)
+  std::uint64_t missing_bytes = 0;
 };
 
 void encode(const InodeRecord& record, std::string& out);

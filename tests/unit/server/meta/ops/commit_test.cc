@@ -200,6 +200,10 @@ TEST_F(CommitTest, NotesTheCopiesThatAreMissing) {
   EXPECT_EQ(missing(1, 1), nullptr);
   EXPECT_EQ(missing(99, 1), nullptr) << "not a member";
   EXPECT_EQ(missing(2, 2), nullptr) << "not in use";
+  EXPECT_EQ(totals_.missing, 2U);
+  EXPECT_EQ(totals_.missing_bytes, 20U);
+  must<CommitResult>(args);
+  EXPECT_EQ(totals_.missing, 2U) << "each once";
 }
 
 TEST_F(CommitTest, RefusesExtentsThatCannotBe) {

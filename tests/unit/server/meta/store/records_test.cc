@@ -86,23 +86,27 @@ TEST(Records, KeepEveryFieldOfTheOthers) {
   EXPECT_EQ(round_trip(GarbageRecord{{ServerId{1}, ServerId{2}}, 3}).servers.size(), 2U);
   EXPECT_EQ(round_trip(OrphanRecord{4}).since, 4);
   EXPECT_TRUE(round_trip(OrphanRecord{4, true}).unnamed);
-  EXPECT_EQ(round_trip(MissingRecord{5}).length, 5U);
+  const MissingRecord missing = round_trip(MissingRecord{5, {ServerId{6}}});
+  EXPECT_EQ(missing.length, 5U);
+  EXPECT_EQ(missing.sources, std::vector{ServerId{6}});
   EXPECT_EQ(round_trip(XattrRecord{std::string("\0v", 2)}).value.size(), 2U);
   EXPECT_EQ(round_trip(ReplyRecord{"reply"}).bytes, "reply");
 
   const GroupRecord group = round_trip(
-      GroupRecord{"pool", Epoch{3}, {{ServerId{1}, MemberState::joining}}, 4, 5});
+      GroupRecord{"pool", Epoch{3}, {{ServerId{1}, MemberState::joining}}, 4, 5, 6});
   EXPECT_EQ(group.pool, "pool");
   EXPECT_EQ(group.epoch, Epoch{3});
   EXPECT_EQ(group.members, (std::vector<GroupMember>{{ServerId{1}, MemberState::joining}}));
   EXPECT_EQ(group.next_chunk, 4U);
   EXPECT_EQ(group.replicas, 5U);
+  EXPECT_EQ(group.given_up_below, 6U);
 
   const ServerRecord server =
-      round_trip(ServerRecord{"id", "host:1", "/sock", "boot", {{"zone", "a"}}, 6});
+      round_trip(ServerRecord{"id", "host:1", "/sock", "boot", {{"zone", "a"}}, 6, true});
   EXPECT_EQ(server.identity, "id");
   EXPECT_EQ(server.labels.at("zone"), "a");
   EXPECT_EQ(server.capacity, 6U);
+  EXPECT_TRUE(server.draining);
 
   const SessionRecord session =
       round_trip(SessionRecord{Epoch{1}, "dfs-mount", "host", "/mnt", 7, 8, Sequence{9}, true});
@@ -112,11 +116,13 @@ TEST(Records, KeepEveryFieldOfTheOthers) {
 
   const ClusterRecord cluster =
       round_trip(ClusterRecord{"id", 1, InodeId{2}, ServerId{3}, GroupId{4}, SessionId{5}, 6, 7, 8,
-                               9, 10, 11, 12, 13});
+                               9, 10, 11, 12, 13, 14, 15});
   EXPECT_EQ(cluster.next_session, SessionId{5});
   EXPECT_EQ(cluster.chunk_bytes, 11U);
   EXPECT_EQ(cluster.generation, 12U);
   EXPECT_EQ(cluster.starts, 13U);
+  EXPECT_EQ(cluster.missing, 14U);
+  EXPECT_EQ(cluster.missing_bytes, 15U);
 }
 
 TEST(Records, AreRefusedWhenTheBytesAreNoSuchRecord) {
