@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <utility>
 
 #include "common/base/address.h"
+#include "common/base/bytes.h"
+#include "common/base/checksum.h"
 #include "common/base/guarded.h"
 #include "common/rpc/channels.h"
 #include "common/rpc/completion_loop.h"
@@ -20,6 +23,7 @@ namespace dfs {
 namespace {
 
 constexpr std::uint64_t kHeartbeatIntervalMaxMs = 3'600'000;
+constexpr std::uint64_t kRepairPauseMaxMs = 3'600'000;
 
 v1::RegisterRequest request_for(const RegisterArgs& args) {
   v1::RegisterRequest request;
@@ -49,6 +53,34 @@ v1::HeartbeatRequest request_for(const HeartbeatArgs& args) {
   request.set_group_table_version(args.group_table_version);
   for (const std::string& problem : args.problems) request.add_problems(problem);
   request.set_sessions_mark(args.sessions_mark);
+  return request;
+}
+
+v1::RepairRequest request_for(const RepairArgs& args) {
+  v1::RepairRequest request;
+  request.set_server(args.server.value());
+  request.set_identity(args.identity);
+  for (const ChunkId chunk : args.copied) request.add_copied(chunk.value());
+  for (const CopyFailure& failure : args.failed) {
+    v1::CopyFailure& message = *request.add_failed();
+    message.set_chunk(failure.chunk.value());
+    message.set_nowhere(failure.nowhere);
+    message.set_why(failure.why);
+  }
+  for (const ChunkId chunk : args.damaged) request.add_damaged(chunk.value());
+  request.set_copied_bytes(args.copied_bytes);
+  if (args.groups) {
+    request.set_groups_told(true);
+    for (const GroupId group : *args.groups) request.add_groups(group.value());
+  }
+  if (!args.listed) return request;
+  v1::ListedChunks& listed = *request.mutable_listed();
+  listed.set_first(args.listed->first.value());
+  listed.set_end(args.listed->end.value());
+  listed.set_checksum(args.listed->checksum);
+  listed.set_named(args.listed->chunks.has_value());
+  if (args.listed->chunks)
+    for (const ChunkId chunk : *args.listed->chunks) listed.add_chunks(chunk.value());
   return request;
 }
 
@@ -103,6 +135,39 @@ Result<HeartbeatResult> result_from(const v1::HeartbeatResponse& response) {
   return result;
 }
 
+Result<RepairResult> result_from(const v1::RepairResponse& response) {
+  if (response.has_error()) return fail(from_proto(response.error()));
+  TRY(convert::check_count("chunks to copy", response.to_copy_size(), kCopiesPerAnswerMax));
+  TRY(convert::check_count("chunks to drop", response.to_drop_size(), kListedChunksMax));
+  RepairResult result;
+  for (const v1::CopyTask& message : response.to_copy()) {
+    CopyTask task;
+    task.chunk = TRY(convert::chunk(message.chunk()));
+    for (const std::uint32_t source : message.sources()) task.sources.emplace_back(source);
+    result.to_copy.push_back(std::move(task));
+  }
+  for (const std::uint64_t value : response.to_drop()) {
+    const ChunkId chunk = TRY(convert::chunk(value));
+    result.to_drop.push_back(chunk);
+  }
+  TRY(convert::check_count("chunks to delete", response.to_delete_size(), kListedChunksMax));
+  for (const std::uint64_t value : response.to_delete()) {
+    const ChunkId chunk = TRY(convert::chunk(value));
+    result.to_delete.push_back(chunk);
+  }
+  if (response.has_list()) {
+    const v1::ListTask& list = response.list();
+    if (list.chunks_max() == 0 || list.chunks_max() > kListedChunksMax)
+      return convert::bad("the metadata server asks for an impossible part of a list");
+    result.list = ListTask{ChunkId{list.first()}, list.chunks_max(), list.named()};
+  }
+  result.list_groups = response.list_groups();
+  result.pause = std::chrono::milliseconds{
+      static_cast<std::int64_t>(std::min(response.pause_ms(), kRepairPauseMaxMs))};
+  result.register_again = response.register_again();
+  return result;
+}
+
 using Stub = v1::ClusterService::Stub;
 
 class GrpcClusterClient final : public ClusterClient {
@@ -118,6 +183,11 @@ class GrpcClusterClient final : public ClusterClient {
   Result<HeartbeatResult> heartbeat(const HeartbeatArgs& args) override {
     const auto response = TRY(
         (ask<v1::HeartbeatResponse>(request_for(args), &Stub::PrepareAsyncHeartbeat)));
+    return named(result_from(response));
+  }
+  Result<RepairResult> repair(const RepairArgs& args) override {
+    const auto response = TRY(
+        (ask<v1::RepairResponse>(request_for(args), &Stub::PrepareAsyncRepair)));
     return named(result_from(response));
   }
 
@@ -180,6 +250,13 @@ class GrpcClusterClient final : public ClusterClient {
 };
 
 }  // namespace
+
+std::uint64_t checksum_of_list(const std::vector<ChunkId>& chunks) {
+  std::string bytes(chunks.size() * sizeof(std::uint64_t), '\0');
+  for (std::size_t i = 0; i < chunks.size(); ++i)
+    store_le(bytes.data() + i * sizeof(std::uint64_t), chunks[i].value());
+  return checksum_of(std::as_bytes(std::span(bytes)));
+}
 
 std::unique_ptr<ClusterClient> make_cluster_client(std::string meta_address,
                                                    std::chrono::milliseconds timeout) {

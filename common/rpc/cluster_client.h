@@ -60,11 +60,58 @@ struct HeartbeatResult {
   LiveSessionsPtr sessions = nullptr;    // null: as they were
 };
 
+// Work of a storage server on its copies: proto/dfs/v1/cluster.proto says more.
+struct CopyTask {
+  ChunkId chunk;
+  std::vector<ServerId> sources;         // have it besides the members
+  friend bool operator==(const CopyTask&, const CopyTask&) = default;
+};
+struct CopyFailure {
+  ChunkId chunk;
+  bool nowhere = false;                  // every member was asked, and none has a good copy
+  std::string why;
+};
+struct ListTask {
+  ChunkId first;
+  std::uint32_t chunks_max = 0;
+  bool named = false;                    // the ids too, not only their checksum
+};
+// Chunks in [first, end) of one group.
+struct ListedChunks {
+  ChunkId first;
+  ChunkId end;
+  std::uint64_t checksum = 0;            // checksum_of_list()
+  std::optional<std::vector<ChunkId>> chunks;
+};
+struct RepairArgs {
+  ServerId server;
+  std::string identity;
+  std::vector<ChunkId> copied;           // good and on stable media
+  std::vector<CopyFailure> failed;
+  std::vector<ChunkId> damaged;
+  std::optional<ListedChunks> listed;
+  std::uint64_t copied_bytes = 0;
+  std::optional<std::vector<GroupId>> groups;  // of which it has chunks
+};
+struct RepairResult {
+  std::vector<CopyTask> to_copy;
+  std::vector<ChunkId> to_drop;          // once every member of their group has them
+  std::vector<ChunkId> to_delete;        // nothing needs them any more
+  std::optional<ListTask> list;
+  bool list_groups = false;
+  std::chrono::milliseconds pause{0};
+  bool register_again = false;
+};
+
+// Of ids in ascending order: equal lists have equal ones.
+std::uint64_t checksum_of_list(const std::vector<ChunkId>& chunks);
+
 class ClusterClient {
  public:
   virtual ~ClusterClient() = default;
   virtual Result<RegisterResult> register_server(const RegisterArgs& args) = 0;
   virtual Result<HeartbeatResult> heartbeat(const HeartbeatArgs& args) = 0;
+  virtual Result<RepairResult> repair(const RepairArgs& args) = 0;
 };
 
 // The real one. Connects with the first call, and again after a failure.

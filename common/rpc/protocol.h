@@ -10,7 +10,7 @@ namespace dfs {
 
 // Raised when an older peer would misunderstand; peers that differ refuse
 // each other with `wrong_version`.
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 
 // Chunk bytes in one frame of Put or Get: at most this, a multiple of kBlockSize.
 inline constexpr std::uint32_t kFrameBytesMax = 1 * MiB;
@@ -24,6 +24,9 @@ inline constexpr std::uint32_t kEntriesPerReplyMax = 2048;
 inline constexpr std::uint32_t kChunksPerAllocationMax = 4096;
 inline constexpr std::size_t kAccessTimesPerTouchMax = 1024;
 inline constexpr std::size_t kRangesPerGetMax = 1024;
+// Of one answer about repair, and of one part of a server's list.
+inline constexpr std::size_t kCopiesPerAnswerMax = 1024;
+inline constexpr std::uint32_t kListedChunksMax = 4096;
 // Sessions of a cluster, whatever its settings: a heartbeat's answer lists them.
 inline constexpr std::size_t kSessionsMax = 100'000;
 inline constexpr std::size_t kLeasesPerReturnMax = 4096;

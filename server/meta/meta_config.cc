@@ -63,6 +63,11 @@ Result<void> MetaConfig::validate() const {
                 fmt::format("a storage server may be silent for {} ms, which is less than two "
                             "heartbeats of {} ms: it would be declared dead by chance",
                             server_silence_max.count(), heartbeat_interval.count()));
+  if (server_out_after < server_silence_max)
+    return fail(Errc::invalid,
+                fmt::format("a storage server would be replaced after {} ms of silence, before it "
+                            "counts as dead after {} ms",
+                            server_out_after.count(), server_silence_max.count()));
   return {};
 }
 
@@ -110,6 +115,13 @@ Result<void> MetaConfig::read(ConfigFile& file) {
                 milliseconds{60'000}));
   TRY(file.read("server_silence_max_ms", server_silence_max, milliseconds{200},
                 milliseconds{3'600'000}));
+  TRY(file.read("server_out_after_ms", server_out_after, milliseconds{200},
+                milliseconds{31 * 86'400'000LL}));
+  TRY(file.read("late_commit_max_ms", late_commit_max, milliseconds{1'000},
+                milliseconds{366 * 86'400'000LL}));
+  TRY(file.read("compare_pause_ms", compare_pause, milliseconds{0}, milliseconds{3'600'000}));
+  TRY(file.read("compare_interval_ms", compare_interval, milliseconds{1'000},
+                milliseconds{366 * 86'400'000LL}));
   TRY(file.read("session_timeout_ms", session_timeout, milliseconds{1'000},
                 milliseconds{86'400'000}));
   TRY(file.read("lease_time_ms", lease_time, milliseconds{100}, milliseconds{600'000}));

@@ -62,6 +62,16 @@ struct MetaConfig {
   std::chrono::milliseconds sync_interval{500};
   std::chrono::milliseconds heartbeat_interval{3'000};
   std::chrono::milliseconds server_silence_max{30'000};  // then it counts as dead
+  std::chrono::milliseconds server_out_after{600'000};   // then others take its place
+  // What a client uploads it names in a commit within seconds, unless its machine
+  // sleeps or the metadata server's disk is full. Chunk ids that no file names
+  // after this time are given up: their bytes are reclaimed, and no commit may
+  // name them any more.
+  std::chrono::milliseconds late_commit_max{86'400'000};
+  // How long each part of a server's list waits when lists are only compared
+  // to be sure; a part is 1,024 chunks. And how often that begins.
+  std::chrono::milliseconds compare_pause{1'000};
+  std::chrono::milliseconds compare_interval{86'400'000};
   std::chrono::milliseconds session_timeout{60'000};     // disconnected for longer: ended
   // How long a session may take to give back a lease that somebody waits for;
   // then it is ended.

@@ -13,18 +13,17 @@ namespace {
 
 constexpr std::size_t kProblemsKeptMax = 16;
 
-std::string label(const ServerInfo& info, const std::string& name) {
-  const auto found = info.labels.find(name);
-  return found == info.labels.end() ? std::string() : found->second;
-}
+}  // namespace
 
 PlacementServer placement_server(const ServerInfo& info) {
-  std::string host = label(info, "host");
+  const auto label = [&](const std::string& name) {
+    const auto found = info.labels.find(name);
+    return found == info.labels.end() ? std::string() : found->second;
+  };
+  std::string host = label("host");
   if (host.empty()) host = info.machine;
-  return {info.server, label(info, "zone"), label(info, "rack"), std::move(host)};
+  return {info.server, label("zone"), label("rack"), std::move(host)};
 }
-
-}  // namespace
 
 Cluster::Cluster(const Clock& clock, ClusterRow& row, ClusterOptions options)
     : clock_(clock), row_(row), options_(options), nodes_(clock, options.nodes) {
@@ -41,11 +40,15 @@ void Cluster::load(ServerId server, ServerRecord record) {
   info.capacity = record.capacity;
   info.available = record.capacity;  // until it says how much: not full
   nodes_.put(std::move(info), std::move(record.identity));
+  nodes_.set_draining(server, record.draining);
 }
 
 void Cluster::load(GroupId group, GroupRecord record) {
+  for (const GroupMember& member : record.members)
+    if (member.state == MemberState::joining)
+      joined_[{group, member.server}] = {table_version(), clock_.now()};
   groups_[group] = {{group, std::move(record.pool), record.epoch, std::move(record.members)},
-                    record.replicas};
+                    record.replicas, record.given_up_below};
 }
 
 void Cluster::loaded() { published_ = std::make_shared<const GroupTable>(current()); }
@@ -61,12 +64,12 @@ Result<HeartbeatResult> Cluster::heartbeat(Transaction& txn, const HeartbeatArgs
   if (nodes_.heard_from(args.server, usage)) table_changed();
   note_problems(args);
 
-  garbage_shortened_ = TRY(garbage_.acknowledge(txn, args.server, args.deleted));
+  TRY(GarbageCollector::acknowledge(txn, row_.totals(), args.server, args.deleted));
   std::vector<GroupId> member_of;
   for (const auto& [id, known] : groups_)
     for (const GroupMember& member : known.group.members)
       if (member.server == args.server) member_of.push_back(id);
-  GarbageCollector::Batch batch = TRY(garbage_.next(txn, args.server, member_of));
+  GarbageCollector::Batch batch = TRY(garbage_.next(txn, row_.totals(), *this, args.server, member_of));
   result.to_delete = std::move(batch.chunks);
   result.more = batch.more;
   return result;
@@ -109,7 +112,8 @@ Result<AllocateResult> Cluster::allocate(Transaction& txn, const Policy& policy,
   ++turn_;
   for (const ChunkShare& share : shares) {
     GroupRecord* group = TRY(txn.edit<tables::Groups>(share.group));
-    result.ranges.push_back({ChunkId{share.group, group->next_chunk}, share.count, {}, 0});
+    result.ranges.push_back(
+        {ChunkId{share.group, group->next_chunk}, share.count, {}, ids_expire()});
     group->next_chunk += share.count;
   }
   return result;
@@ -132,7 +136,8 @@ void Cluster::keep() {
     nodes_.put(std::move(server.info), std::move(server.identity));
   pending_servers_.clear();
   pending_groups_.clear();
-  garbage_shortened_ = 0;
+  changed_groups_.clear();
+  changed_draining_.clear();
   if (row_.record().group_table_version == published_->version) return;
   published_ = std::make_shared<const GroupTable>(current());
   unpublished_ = false;
@@ -140,9 +145,11 @@ void Cluster::keep() {
 
 void Cluster::undo() {
   pending_servers_.clear();
+  for (auto& [id, before] : std::exchange(changed_groups_, {})) groups_[id] = std::move(before);
+  for (const auto& [server, before] : std::exchange(changed_draining_, {}))
+    nodes_.set_draining(server, before);
   for (const GroupId group : pending_groups_) groups_.erase(group);
   pending_groups_.clear();
-  garbage_shortened_ = 0;
 }
 
 GroupTable Cluster::current() const {
@@ -191,7 +198,7 @@ std::vector<PlacementServer> Cluster::placement_servers() const {
                        [&](const auto& pending) { return pending.info.server == server; });
   };
   for (const auto& [server, node] : nodes_.all())
-    if (node.info.alive && !is_pending(server)) servers.push_back(placement_server(node.info));
+    if (node.info.alive && !node.draining && !is_pending(server)) servers.push_back(placement_server(node.info));
   for (const PendingServer& pending : pending_servers_)
     servers.push_back(placement_server(pending.info));
   return servers;
@@ -203,11 +210,12 @@ std::vector<GroupFacts> Cluster::facts(std::uint32_t replicas, const AllocateArg
     if (known.replicas != replicas) continue;
     GroupFacts group;
     group.group = id;
-    group.members = static_cast<std::uint32_t>(known.group.members.size());
     group.available = UINT64_MAX;
     for (const GroupMember& member : known.group.members) {
+      if (member.state == MemberState::leaving) continue;
+      ++group.members;
       const Node* node = nodes_.find(member.server);
-      if (node == nullptr || !node->info.alive || member.state == MemberState::leaving) continue;
+      if (node == nullptr || !node->info.alive) continue;
       ++group.alive;
       group.available = std::min(group.available, node->info.available);
       if (std::find(args.avoid.begin(), args.avoid.end(), member.server) != args.avoid.end())

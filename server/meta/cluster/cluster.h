@@ -13,7 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -32,7 +34,12 @@ struct ClusterOptions {
   NodeTableOptions nodes;
   std::chrono::milliseconds heartbeat_interval{3'000};
   std::size_t servers_max = 1'024;
+  // A chunk that no file names so long after its id was given is given up.
+  std::chrono::nanoseconds late_commit_max = std::chrono::hours{24};
 };
+
+// What of a server's labels placement looks at.
+PlacementServer placement_server(const ServerInfo& info);
 
 class Cluster final : public GroupDirectory {
  public:
@@ -76,18 +83,43 @@ class Cluster final : public GroupDirectory {
   GroupTable current() const;
   const NodeTable& nodes() const { return nodes_; }
   std::chrono::milliseconds heartbeat_interval() const { return options_.heartbeat_interval; }
-  // Garbage rows that the batch which runs has shortened, not made.
-  std::size_t garbage_shortened() const { return garbage_shortened_; }
 
   bool knows(GroupId group) const override { return groups_.contains(group); }
   std::vector<ServerId> members_of(GroupId group) const override;
+  std::vector<ServerId> late_members_of(GroupId group) const override;
+  std::uint64_t given_up_below(GroupId group) const override;
 
- private:
-  // What groups_ keeps of a row; the next chunk is the row's alone.
+  // --- memberships -----------------------------------------------------------------
+
+  // What is kept of a row in memory; the next chunk is the row's alone.
   struct KnownGroup {
     Group group;
     std::uint32_t replicas = 0;
+    std::uint64_t given_up_below = 0;
   };
+  const std::map<GroupId, KnownGroup>& groups() const { return groups_; }
+  // The member, or null.
+  const GroupMember* member(GroupId group, ServerId server) const;
+  // The table version from which on those who upload know of a member; 0: ever.
+  std::uint64_t member_since(GroupId group, ServerId server) const;
+  std::uint64_t table_version() const { return row_.record().group_table_version; }
+
+  // `members` from now on, in a new epoch. `group` must be known.
+  Result<void> set_members(Transaction& txn, GroupId group, std::vector<GroupMember> members);
+  // Who could take a place in `group`, whose members that stay are `staying`.
+  std::optional<ServerId> replacement(GroupId group, const std::vector<ServerId>& staying) const;
+  //   not_found  there is no such server
+  Result<void> set_draining(Transaction& txn, ServerId server, bool draining);
+
+  // Ids of `group` that were given long enough ago to be given up, if no file
+  // names them: all below the result.
+  std::uint64_t ripe_below(GroupId group) const;
+  // Gives them up, for good: afterwards given_up_below() == ripe_below().
+  Result<void> give_up_ripe(Transaction& txn, GroupId group);
+  // From time to time: lets ids become ripe.
+  Result<void> ripen(Transaction& txn);
+
+ private:
   struct PendingServer {
     ServerInfo info;
     std::string identity;
@@ -98,6 +130,9 @@ class Cluster final : public GroupDirectory {
   std::vector<PlacementServer> placement_servers() const;
   std::vector<GroupFacts> facts(std::uint32_t replicas, const AllocateArgs& args) const;
   Error too_few_servers(std::uint32_t replicas) const;
+  WallNanos ids_expire() const;
+  // To be called before its first change in a batch.
+  KnownGroup& change(GroupId group);
   void table_changed();
   void note_problems(const HeartbeatArgs& args);
 
@@ -108,11 +143,23 @@ class Cluster final : public GroupDirectory {
   std::map<GroupId, KnownGroup> groups_;
   GarbageCollector garbage_;
   std::map<ServerId, std::vector<std::string>> problems_;  // as last told
+  struct Joined {
+    std::uint64_t version = 0;  // of the table
+    SteadyTime at;
+  };
+  std::map<std::pair<GroupId, ServerId>, Joined> joined_;  // by this process
+  struct Ripening {
+    SteadyTime since;
+    std::uint64_t next_chunk = 0;  // at that time
+    std::uint64_t ripe_below = 0;
+  };
+  std::map<GroupId, Ripening> ripening_;
   std::uint64_t turn_ = 0;  // of allocations
 
   std::vector<PendingServer> pending_servers_;  // of the batch that runs
   std::vector<GroupId> pending_groups_;
-  std::size_t garbage_shortened_ = 0;
+  std::map<GroupId, KnownGroup> changed_groups_;          // as they were before it
+  std::map<ServerId, bool> changed_draining_;             // the same
   bool unpublished_ = false;  // the table differs from `published_`
   GroupTablePtr published_;
 };

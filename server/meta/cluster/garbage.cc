@@ -17,34 +17,55 @@ bool names(const GarbageRecord& record, ServerId server) {
 
 }  // namespace
 
-Result<std::size_t> GarbageCollector::acknowledge(Transaction& txn, ServerId server,
-                                                  const std::vector<ChunkId>& chunks) {
-  std::size_t remaining = 0;
+Result<void> GarbageCollector::acknowledge(Transaction& txn, Totals& totals, ServerId server,
+                                           const std::vector<ChunkId>& chunks) {
   for (const ChunkId chunk : chunks) {
     const GarbageRecord* found = TRY(txn.find<tables::Garbage>(chunk));
     if (found == nullptr || !names(*found, server)) continue;
     if (found->servers.size() == 1) {
+      --totals.garbage;
       txn.erase<tables::Garbage>(chunk);
       continue;
     }
     GarbageRecord* record = TRY(txn.edit<tables::Garbage>(chunk));
     std::erase(record->servers, server);
-    ++remaining;
   }
-  return remaining;
+  return {};
 }
 
-Result<GarbageCollector::Batch> GarbageCollector::next(Transaction& txn, ServerId server,
+Result<bool> GarbageCollector::drop_strangers(Transaction& txn, Totals& totals,
+                                              const std::vector<ServerId>& members,
+                                              const Row<tables::Garbage>& row) {
+  const auto is_stranger = [&](ServerId server) {
+    return std::find(members.begin(), members.end(), server) == members.end();
+  };
+  const auto& servers = row.record.servers;
+  if (std::none_of(servers.begin(), servers.end(), is_stranger)) return true;
+  if (std::all_of(servers.begin(), servers.end(), is_stranger)) {
+    --totals.garbage;
+    txn.erase<tables::Garbage>(row.key);
+    return false;
+  }
+  GarbageRecord* record = TRY(txn.edit<tables::Garbage>(row.key));
+  std::erase_if(record->servers, is_stranger);
+  return true;
+}
+
+Result<GarbageCollector::Batch> GarbageCollector::next(Transaction& txn, Totals& totals,
+                                                       const GroupDirectory& directory,
+                                                       ServerId server,
                                                        const std::vector<GroupId>& groups) {
   Batch batch;
   std::size_t examined = 0;
   ChunkId& cursor = cursors_[server];
   for (const GroupId group : groups) {
     ChunkId from = std::max(cursor, first_of(group));
+    const std::vector<ServerId> members = directory.members_of(group);
     while (from < end_of(group)) {
       const auto rows = TRY(txn.rows<tables::Garbage>(from, end_of(group), kRowsAtOnce));
       for (const auto& row : rows) {
-        if (names(row.record, server)) batch.chunks.push_back(row.key);
+        const bool waits = TRY(drop_strangers(txn, totals, members, row));
+        if (waits && names(row.record, server)) batch.chunks.push_back(row.key);
         cursor = following(row.key);
         ++examined;
         if (batch.chunks.size() < kGarbageChunksMax && examined < kGarbageExaminedMax) continue;

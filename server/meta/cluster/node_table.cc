@@ -10,7 +10,11 @@ namespace dfs {
 void NodeTable::put(ServerInfo info, std::string identity) {
   info.alive = true;
   const ServerId server = info.server;
-  nodes_[server] = Node{std::move(info), std::move(identity), clock_.now()};
+  Node& node = nodes_[server];
+  node.info = std::move(info);
+  node.identity = std::move(identity);
+  node.last_heard = clock_.now();
+  ++node.arrivals;
 }
 
 bool NodeTable::heard_from(ServerId server, const NodeUsage& usage) {
@@ -22,8 +26,15 @@ bool NodeTable::heard_from(ServerId server, const NodeUsage& usage) {
   node.info.available = usage.available;
   node.info.chunks = usage.chunks;
   if (std::exchange(node.info.alive, true)) return false;
+  ++node.arrivals;
   log_info("cluster", "storage server {} at {} is back", server.value(), node.info.address);
   return true;
+}
+
+void NodeTable::set_draining(ServerId server, bool draining) {
+  const auto found = nodes_.find(server);
+  invariant(found != nodes_.end(), "a storage server that is drained is in the table");
+  found->second.draining = draining;
 }
 
 bool NodeTable::expire() {
@@ -54,6 +65,11 @@ const Node* NodeTable::find_identity(const std::string& identity) const {
 bool NodeTable::is_alive(ServerId server) const {
   const Node* node = find(server);
   return node != nullptr && node->info.alive;
+}
+
+bool NodeTable::is_out(ServerId server) const {
+  const Node* node = find(server);
+  return node != nullptr && !node->info.alive && clock_.now() - node->last_heard > options_.out_after;
 }
 
 std::size_t NodeTable::alive_count() const {

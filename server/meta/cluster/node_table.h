@@ -19,6 +19,8 @@ namespace dfs {
 
 struct NodeTableOptions {
   std::chrono::nanoseconds silence_max = std::chrono::seconds{30};
+  // Then it is out: others take its place.
+  std::chrono::nanoseconds out_after = std::chrono::minutes{10};
 };
 
 // What a heartbeat says of the server's space.
@@ -33,16 +35,21 @@ struct Node {
   ServerInfo info;       // `alive`, capacity, available and chunks as last known
   std::string identity;
   SteadyTime last_heard;
+  bool draining = false;      // its memberships are to move
+  // How often it has come: by registering, or back to life.
+  std::uint64_t arrivals = 0;
 };
 
 class NodeTable {
  public:
   NodeTable(const Clock& clock, NodeTableOptions options) : clock_(clock), options_(options) {}
 
-  // Adds or replaces a server, alive from now on.
+  // Adds or replaces a server, alive from now on; draining stays as it was.
   void put(ServerInfo info, std::string identity);
   // True if this brought it back to life. `server` must be known.
   bool heard_from(ServerId server, const NodeUsage& usage);
+  // `server` must be known.
+  void set_draining(ServerId server, bool draining);
   // Declares dead who has been silent too long; true if that was news.
   bool expire();
 
@@ -50,6 +57,8 @@ class NodeTable {
   // The server with this identity, or nullptr.
   const Node* find_identity(const std::string& identity) const;
   bool is_alive(ServerId server) const;
+  // Dead for so long that it is not waited for any more.
+  bool is_out(ServerId server) const;
   std::size_t alive_count() const;
   const std::map<ServerId, Node>& all() const { return nodes_; }
 

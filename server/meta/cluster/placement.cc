@@ -9,6 +9,8 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
+int shares(const std::string& a, const std::string& b) { return !a.empty() && a == b; }
+
 // How many groups a server is in, and first in.
 struct Load {
   std::uint32_t member = 0;
@@ -85,8 +87,6 @@ class Planner {
     return best;
   }
 
-  static int shares(const std::string& a, const std::string& b) { return !a.empty() && a == b; }
-
   std::vector<PlacementServer> servers_;
   const std::uint32_t replicas_;
   std::vector<Load> loads_;
@@ -115,6 +115,32 @@ std::vector<GroupMembers> plan_groups(const std::vector<PlacementServer>& server
     planner.count(plan.back());
   }
   return plan;
+}
+
+std::optional<ServerId> choose_replacement(const std::vector<Candidate>& candidates,
+                                           const std::vector<PlacementServer>& staying) {
+  const auto shared = [&](const Candidate& candidate) {
+    std::tuple<int, int, int> count;
+    for (const PlacementServer& other : staying) {
+      std::get<0>(count) += shares(candidate.place.zone, other.zone);
+      std::get<1>(count) += shares(candidate.place.rack, other.rack);
+      std::get<2>(count) += shares(candidate.place.host, other.host);
+    }
+    return count;
+  };
+  const auto is_better = [&](const Candidate& a, const Candidate& b) {
+    if (const auto by_a = shared(a), by_b = shared(b); by_a != by_b) return by_a < by_b;
+    const Wide load_a = static_cast<Wide>(a.memberships + 1) * b.capacity;
+    const Wide load_b = static_cast<Wide>(b.memberships + 1) * a.capacity;
+    return load_a != load_b ? load_a < load_b : a.place.server < b.place.server;
+  };
+  const Candidate* best = nullptr;
+  for (const Candidate& candidate : candidates) {
+    if (candidate.available < kReplacementSpaceMin) continue;
+    if (best == nullptr || is_better(candidate, *best)) best = &candidate;
+  }
+  if (best == nullptr) return std::nullopt;
+  return best->place.server;
 }
 
 Result<std::vector<ChunkShare>> share_chunks(const std::vector<GroupFacts>& groups,

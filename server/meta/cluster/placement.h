@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,23 @@ inline constexpr std::uint32_t kGroupsPerServerMax = 16;
 std::vector<GroupMembers> plan_groups(const std::vector<PlacementServer>& servers,
                                       const std::vector<GroupMembers>& existing,
                                       std::uint32_t replicas);
+
+// Who could become a member of a group that exists.
+struct Candidate {
+  PlacementServer place;
+  std::uint32_t memberships = 0;
+  std::uint64_t capacity = 0;
+  std::uint64_t available = 0;
+};
+
+// A server with less room than this becomes nobody's replacement.
+inline constexpr std::uint64_t kReplacementSpaceMin = 256 * MiB;
+
+// The candidate that shares least with `staying` of zone, then rack, then
+// host, and of equals the one with the fewest memberships for its size; none
+// if all are too full. `candidates` has nobody of `staying`.
+std::optional<ServerId> choose_replacement(const std::vector<Candidate>& candidates,
+                                           const std::vector<PlacementServer>& staying);
 
 // What is known about a group when chunks are asked for.
 struct GroupFacts {

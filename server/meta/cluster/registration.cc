@@ -93,7 +93,8 @@ Result<ServerId> Cluster::register_server(Transaction& txn, const RegisterArgs& 
   if (before == nullptr || before->info.capacity != info.capacity ||
       !same_place(before->info, info)) {
     txn.put<tables::Servers>(server, {args.identity, args.address, args.local_socket, args.machine,
-                                      args.labels, args.capacity});
+                                      args.labels, args.capacity,
+                                      before != nullptr && before->draining});
   }
   log_info("cluster", "storage server {} {} at {}", server.value(),
            is_new ? "joins the cluster" : "registers again", info.address);

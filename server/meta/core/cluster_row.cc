@@ -50,6 +50,7 @@ void ClusterRow::write_to(Transaction& txn) {
   record_.chunk_bytes = totals_.chunk_bytes;
   record_.missing = totals_.missing;
   record_.missing_bytes = totals_.missing_bytes;
+  record_.garbage = totals_.garbage;
   txn.put<tables::Cluster>(ClusterKey{}, record_);
 }
 

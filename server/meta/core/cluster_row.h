@@ -39,7 +39,8 @@ class ClusterRow final : public IdSource {
 
  private:
   static Totals totals_of(const ClusterRecord& record) {
-    return {record.inodes, record.chunks, record.chunk_bytes, record.missing, record.missing_bytes};
+    return {record.inodes,  record.chunks,        record.chunk_bytes,
+            record.missing, record.missing_bytes, record.garbage};
   }
 
   ClusterRecord record_;

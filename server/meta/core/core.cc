@@ -184,7 +184,7 @@ void Core::run_job(CoreJob& job) {
   queue_length_.set(static_cast<double>(queue_.weight()));
   sessions_.set(static_cast<double>(state_->sessions.all().size()));
   servers_alive_.set(static_cast<double>(state_->cluster.nodes().alive_count()));
-  garbage_.set(static_cast<double>(state_->counts.garbage));
+  garbage_.set(static_cast<double>(state_->row.totals().garbage));
   state_->locks.show_counts();
   state_->leases.show_counts();
 }

@@ -47,9 +47,11 @@ CoreState::CoreState(const MetaConfig& config_of, const Clock& clock_of, KvStore
       locks(config.lock_limits()),
       leases(clock, config.lease_limits(), begin_life(row)),
       cluster(clock, row,
-              {.nodes = {.silence_max = config.server_silence_max},
+              {.nodes = {.silence_max = config.server_silence_max,
+                         .out_after = config.server_out_after},
                .heartbeat_interval = config.heartbeat_interval,
-               .servers_max = config.servers_max}),
+               .servers_max = config.servers_max,
+               .late_commit_max = config.late_commit_max}),
       cache({.inode_bytes_max = static_cast<std::size_t>(config.inode_cache_bytes),
              .dirent_bytes_max = static_cast<std::size_t>(config.name_cache_bytes)}),
       txn(store, cache) {}
@@ -83,7 +85,7 @@ Result<void> CoreState::read_tables(const KvStore& store) {
     orphans.add(id, due);
     return {};
   }));
-  counts.garbage = TRY(count_rows<tables::Garbage>(store));
+  row.totals().garbage = TRY(count_rows<tables::Garbage>(store));
   row.totals().missing = row.totals().missing_bytes = 0;
   TRY(for_each_row<tables::Missing>(
       store, [&](const MissingKey&, MissingRecord&& record) -> Result<void> {
@@ -123,10 +125,8 @@ void CoreState::keep(const KvBatch& batch) {
   room.wrote(batch.byte_size());
   for (const KvBatch::Change& change : batch.changes()) {
     const bool put = change.kind == KvBatch::Change::Kind::put;
-    if (change.key.front() == tables::Garbage::kPrefix) counts.garbage += put ? 1 : -1;
     if (change.key.front() == tables::Inodes::kPrefix && !put) forget(change.key);
   }
-  counts.garbage -= static_cast<std::int64_t>(cluster.garbage_shortened());
   row.keep();
   keep();
   cluster.keep();

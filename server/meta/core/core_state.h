@@ -29,12 +29,6 @@
 
 namespace dfs {
 
-// How many rows of tables that only grow and shrink there are; for people,
-// and exact after every start.
-struct RowCounts {
-  std::int64_t garbage = 0;
-};
-
 class CoreState {
  public:
   // Makes the cluster if `store` is empty, else reads what is there.
@@ -73,7 +67,6 @@ class CoreState {
   LeaseDesk leases;
   Evictions evictions;
   Cluster cluster;
-  RowCounts counts;
   RecordCache cache;
   Transaction txn;  // the one that every batch uses
 

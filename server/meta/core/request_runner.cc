@@ -189,7 +189,7 @@ ClusterStatusResult RequestRunner::cluster_status() const {
   status.inodes = totals.inodes;
   status.chunk_bytes = totals.chunk_bytes;
   status.chunks = totals.chunks;
-  status.garbage_chunks = static_cast<std::uint64_t>(std::max<std::int64_t>(state_.counts.garbage, 0));
+  status.garbage_chunks = totals.garbage;
   status.repair_queue = totals.missing;
   status.replicas = record.replicas;
   status.chunk_size = record.chunk_size;

@@ -100,7 +100,9 @@ Result<void> ChunkReferences::apply_one(Transaction& txn, const OperationContext
     if (garbage != nullptr) return {};
   }
   std::vector<ServerId> servers = context.groups.members_of(chunk.group());
-  if (!servers.empty()) txn.put<tables::Garbage>(chunk, {std::move(servers), length});
+  if (servers.empty()) return {};
+  ++context.totals.garbage;
+  txn.put<tables::Garbage>(chunk, {std::move(servers), length});
   return {};
 }
 

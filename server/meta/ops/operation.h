@@ -79,6 +79,7 @@ struct Totals {
   std::uint64_t chunk_bytes = 0;  // one copy of each
   std::uint64_t missing = 0;      // copies that servers lack
   std::uint64_t missing_bytes = 0;
+  std::uint64_t garbage = 0;      // chunks that are to be deleted
   friend bool operator==(const Totals&, const Totals&) = default;
 };
 

@@ -327,6 +327,7 @@ void encode(const ClusterRecord& record, std::string& out) {
   message.set_starts(record.starts);
   message.set_missing(record.missing);
   message.set_missing_bytes(record.missing_bytes);
+  message.set_garbage(record.garbage);
   serialize(message, out);
 }
 
@@ -349,6 +350,7 @@ bool decode(std::string_view bytes, ClusterRecord& record) {
   record.starts = message.starts();
   record.missing = message.missing();
   record.missing_bytes = message.missing_bytes();
+  record.garbage = message.garbage();
   return true;
 }
 

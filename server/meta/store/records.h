@@ -132,6 +132,7 @@ struct ClusterRecord {
   std::uint64_t starts = 0;  // how often a server has begun to serve it
   std::uint64_t missing = 0;        // copies that servers lack (rows M)
   std::uint64_t missing_bytes = 0;
+  std::uint64_t garbage = 0;        // chunks to be deleted (rows G)
 };
 
 void encode(const InodeRecord& record, std::string& out);

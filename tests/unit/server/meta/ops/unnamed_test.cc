@@ -112,7 +112,7 @@ TEST_F(UnnamedTest, FilesThatNobodyHoldsGetNoneAndAreGone) {
   commit();
   EXPECT_EQ(*purge_orphan(txn_, context_, inode), Purge::done);
   EXPECT_TRUE(is_garbage(nth(1)));
-  EXPECT_EQ(totals_, (Totals{1, 0, 0}));
+  EXPECT_EQ(totals_, (Totals{.inodes = 1, .garbage = 1}));
 }
 
 TEST_F(UnnamedTest, ALinkThatIsRefusedLeavesAnOrphan) {

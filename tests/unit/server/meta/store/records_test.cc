@@ -116,13 +116,14 @@ TEST(Records, KeepEveryFieldOfTheOthers) {
 
   const ClusterRecord cluster =
       round_trip(ClusterRecord{"id", 1, InodeId{2}, ServerId{3}, GroupId{4}, SessionId{5}, 6, 7, 8,
-                               9, 10, 11, 12, 13, 14, 15});
+                               9, 10, 11, 12, 13, 14, 15, 16});
   EXPECT_EQ(cluster.next_session, SessionId{5});
   EXPECT_EQ(cluster.chunk_bytes, 11U);
   EXPECT_EQ(cluster.generation, 12U);
   EXPECT_EQ(cluster.starts, 13U);
   EXPECT_EQ(cluster.missing, 14U);
   EXPECT_EQ(cluster.missing_bytes, 15U);
+  EXPECT_EQ(cluster.garbage, 16U);
 }
 
 TEST(Records, AreRefusedWhenTheBytesAreNoSuchRecord) {
