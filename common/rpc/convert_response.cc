@@ -106,6 +106,23 @@ void put(const Eviction& eviction, v1::Eviction& message) {
   message.set_when(eviction.when);
   message.set_why(eviction.why);
 }
+void put(const RepairStatus& repair, v1::RepairStatus& message) {
+  message.set_missing_bytes(repair.missing_bytes);
+  message.set_copied_chunks(repair.copied_chunks);
+  message.set_copied_bytes(repair.copied_bytes);
+  message.set_bytes_per_second(repair.bytes_per_second);
+  if (repair.seconds_left) message.set_seconds_left(*repair.seconds_left);
+  message.set_moving(repair.moving);
+  message.set_lost_chunks(repair.lost_chunks);
+  for (const ChunkId chunk : repair.lost) message.add_lost(chunk.value());
+  for (const ServerCondition& server : repair.servers) {
+    v1::ServerCondition& added = *message.add_servers();
+    added.set_server(server.server.value());
+    added.set_state(server.state);
+    added.set_groups_to_compare(server.groups_to_compare);
+  }
+  for (const std::string& note : repair.notes) message.add_notes(note);
+}
 void put(const ClusterStatusResult& result, v1::Response& to) {
   v1::ClusterStatusResult& message = *to.mutable_cluster_status();
   message.set_cluster(result.cluster);
@@ -122,6 +139,7 @@ void put(const ClusterStatusResult& result, v1::Response& to) {
   message.set_chunk_size(result.chunk_size);
   for (const Eviction& eviction : result.evictions) put(eviction, *message.add_evictions());
   message.set_contended_inodes(result.contended_inodes);
+  put(result.repair, *message.mutable_repair());
 }
 void put(const LockResult& result, v1::Response& to) {
   v1::LockResult& message = *to.mutable_lock();
@@ -281,6 +299,22 @@ Eviction eviction_from(v1::Eviction&& message) {
           message.when(),
           std::move(*message.mutable_why())};
 }
+RepairStatus repair_from(v1::RepairStatus&& message) {
+  RepairStatus repair;
+  repair.missing_bytes = message.missing_bytes();
+  repair.copied_chunks = message.copied_chunks();
+  repair.copied_bytes = message.copied_bytes();
+  repair.bytes_per_second = message.bytes_per_second();
+  if (message.has_seconds_left()) repair.seconds_left = message.seconds_left();
+  repair.moving = message.moving();
+  repair.lost_chunks = message.lost_chunks();
+  for (const std::uint64_t chunk : message.lost()) repair.lost.emplace_back(chunk);
+  for (v1::ServerCondition& server : *message.mutable_servers())
+    repair.servers.push_back({ServerId{server.server()}, std::move(*server.mutable_state()),
+                              server.groups_to_compare()});
+  for (std::string& note : *message.mutable_notes()) repair.notes.push_back(std::move(note));
+  return repair;
+}
 Result<MetaResult> taken(v1::ClusterStatusResult&& message) {
   ClusterStatusResult result;
   result.cluster = std::move(*message.mutable_cluster());
@@ -300,6 +334,7 @@ Result<MetaResult> taken(v1::ClusterStatusResult&& message) {
   for (v1::Eviction& eviction : *message.mutable_evictions())
     result.evictions.push_back(eviction_from(std::move(eviction)));
   result.contended_inodes = message.contended_inodes();
+  result.repair = repair_from(std::move(*message.mutable_repair()));
   return result;
 }
 Result<MetaResult> taken(v1::LockResult&& message) {

@@ -34,6 +34,10 @@ class Client final : public GrpcStorageClient {
   void sync(std::vector<ChunkId> chunks, std::function<void(Result<void>)> done) override {
     connection_->sync(std::move(chunks), std::move(done));
   }
+  void stat(std::vector<ChunkId> chunks,
+            std::function<void(Result<std::vector<StoredChunk>>)> done) override {
+    connection_->stat(std::move(chunks), std::move(done));
+  }
   void attend(const std::function<void()>& start, const std::function<bool()>& finished,
               Interrupt* interrupt) override {
     connection_->loop().wait_until(finished, std::nullopt, interrupt, start);

@@ -30,6 +30,10 @@ class UnknownServer final : public StorageClient {
   void sync(std::vector<ChunkId>, std::function<void(Result<void>)> done) override {
     loop_->run_soon([done = std::move(done), error = error_] { done(fail(error)); });
   }
+  void stat(std::vector<ChunkId>,
+            std::function<void(Result<std::vector<StoredChunk>>)> done) override {
+    loop_->run_soon([done = std::move(done), error = error_] { done(fail(error)); });
+  }
   void attend(const std::function<void()>& start, const std::function<bool()>& finished,
               Interrupt* interrupt) override {
     loop_->wait_until(finished, std::nullopt, interrupt, start);

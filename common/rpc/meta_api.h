@@ -323,6 +323,24 @@ struct Eviction {
   WallNanos when = 0;
   std::string why;
 };
+struct ServerCondition {
+  ServerId server;
+  std::string state;               // alive, down, out, draining, drained
+  std::uint64_t groups_to_compare = 0;
+};
+// How far the copies of chunks are what they should be.
+struct RepairStatus {
+  std::uint64_t missing_bytes = 0;
+  std::uint64_t copied_chunks = 0;      // since the metadata server began
+  std::uint64_t copied_bytes = 0;
+  std::uint64_t bytes_per_second = 0;   // lately
+  std::optional<std::uint64_t> seconds_left;  // of what is known to be missing
+  std::uint64_t moving = 0;             // memberships
+  std::uint64_t lost_chunks = 0;
+  std::vector<ChunkId> lost;            // the first of them
+  std::vector<ServerCondition> servers;
+  std::vector<std::string> notes;       // sentences for people
+};
 struct ClusterStatusResult {
   std::string cluster;
   std::string version;
@@ -338,6 +356,7 @@ struct ClusterStatusResult {
   std::uint32_t chunk_size = 0;
   std::vector<Eviction> evictions;  // the latest, oldest first
   std::uint64_t contended_inodes = 0;
+  RepairStatus repair;
 };
 
 using MetaArgs =

@@ -55,6 +55,15 @@ struct GetArgs {
   std::byte* into = nullptr;            // `length` bytes
 };
 
+// A chunk as a server has it.
+struct StoredChunk {
+  ChunkId chunk;
+  bool present = false;                 // a damaged one is not
+  std::uint32_t length = 0;
+  InodeId inode;                        // what it belonged to when it was written
+  std::uint64_t file_offset = 0;
+};
+
 class StorageClient {
  public:
   virtual ~StorageClient() = default;
@@ -70,6 +79,12 @@ class StorageClient {
 
   // `not_found` if a chunk is missing there.
   virtual void sync(std::vector<ChunkId> chunks, std::function<void(Result<void>)> done) = 0;
+
+  // What the server has of these chunks, in their order. Their bytes are not looked at.
+  virtual void stat(std::vector<ChunkId>,
+                    std::function<void(Result<std::vector<StoredChunk>>)> done) {
+    done(fail(Errc::unsupported, "this double has no stat"));
+  }
 
   // Runs `start` (which makes calls here) and waits until `finished` is true
   // or the wait is interrupted. Meanwhile the caller may run the connection

@@ -19,7 +19,7 @@ constexpr const char* kPutMethod = "/dfs.v1.StorageService/Put";
 constexpr const char* kGetMethod = "/dfs.v1.StorageService/Get";
 // Stable media may be slow: a sync gets this many times progress_timeout.
 constexpr int kSyncPatience = 4;
-constexpr std::size_t kChunksPerSyncMax = 256 << 10;
+constexpr std::size_t kChunksPerCallMax = 256 << 10;
 // How often memory that gRPC still holds is looked at before ticks do.
 constexpr int kMemoryLooks = 200;
 
@@ -124,24 +124,64 @@ void StorageConnection::submit_get(const GetCallPtr& call, std::optional<Error> 
 }
 
 void StorageConnection::sync(std::vector<ChunkId> chunks, std::function<void(Result<void>)> done) {
-  SyncCall call{std::move(chunks), std::move(done)};
+  v1::SyncChunksRequest request;
+  request.set_cluster(options_.cluster);
+  for (const ChunkId chunk : chunks) request.add_chunks(chunk.value());
+  const auto answered = [done](Result<v1::SyncChunksResponse> response) {
+    if (!response) return done(fail(std::move(response).error()));
+    if (response->missing_size() == 0) return done({});
+    done(fail(Errc::not_found, to_string(ChunkId{response->missing(0)}) + " is not there"));
+  };
+  submit_plain({[this, request = std::move(request), answered] {
+                  start_plain<v1::SyncChunksResponse>(&Stub::PrepareAsyncSync, request, answered);
+                },
+                [done](const Error& why) { done(fail(why)); }},
+               chunks.size());
+}
+
+void StorageConnection::stat(std::vector<ChunkId> chunks,
+                             std::function<void(Result<std::vector<StoredChunk>>)> done) {
+  v1::StatChunksRequest request;
+  for (const ChunkId chunk : chunks) request.add_chunks(chunk.value());
+  const auto answered = [done, chunks](Result<v1::StatChunksResponse> response) {
+    if (!response) return done(fail(std::move(response).error()));
+    std::vector<StoredChunk> stored;
+    for (const v1::ChunkInfo& info : response->chunks())
+      stored.push_back({ChunkId{info.chunk()}, info.present(), info.length(),
+                        InodeId{info.inode()}, info.file_offset()});
+    const auto is_answer = [](const StoredChunk& one, ChunkId asked) {
+      return one.chunk == asked && (!one.present || (one.length > 0 && one.length <= kChunkSizeMax));
+    };
+    if (!std::equal(stored.begin(), stored.end(), chunks.begin(), chunks.end(), is_answer))
+      return done(fail(Errc::bad_message, "the answer is about other chunks"));
+    done(std::move(stored));
+  };
+  submit_plain({[this, request = std::move(request), answered] {
+                  start_plain<v1::StatChunksResponse>(&Stub::PrepareAsyncStat, request, answered);
+                },
+                [done](const Error& why) { done(fail(why)); }},
+               chunks.size());
+}
+
+void StorageConnection::submit_plain(PlainCall call, std::size_t chunks) {
   std::optional<Error> refused;
-  if (call.chunks.size() > kChunksPerSyncMax)
-    refused = Error{Errc::invalid, "a sync names too many chunks"};
+  if (chunks > kChunksPerCallMax) refused = Error{Errc::invalid, "a call names too many chunks"};
   bool starts = false;
   {
     const std::lock_guard lock(mutex_);
     if (!refused) refused = admit_locked();
     starts = state_ == State::up;
-    if (!refused && !starts) syncs_.push_back(call);
+    if (!refused && !starts) plain_calls_.push_back(call);
   }
   loop_->unattended_begins();
   if (refused)
     return loop_->run_soon([self = shared_from_this(), call = std::move(call),
-                            why = std::move(*refused)] { self->finish_sync(call, fail(why)); });
+                            why = std::move(*refused)] {
+      self->loop_->unattended_ends();
+      call.refuse(why);
+    });
   if (starts)
-    loop_->run_soon(
-        [self = shared_from_this(), call = std::move(call)] { self->start_sync(call); });
+    loop_->run_soon([self = shared_from_this(), call = std::move(call)] { call.start(); });
 }
 
 // --- what goes out -------------------------------------------------------------------
@@ -229,7 +269,7 @@ void StorageConnection::identified(Result<v1::IdentifyResponse> response) {
     break_off(std::move(agreed).error());
     return settle_if_ended();
   }
-  std::vector<SyncCall> syncs;
+  std::vector<PlainCall> calls;
   bool closing = false;
   {
     const std::lock_guard lock(mutex_);
@@ -239,11 +279,11 @@ void StorageConnection::identified(Result<v1::IdentifyResponse> response) {
       for (Lane* lane : {&put_lane_, &get_lane_}) lane->greeted = false;
       put_lane_.stream = StreamClient::open(loop_, channel_, kPutMethod, put_lane_);
       get_lane_.stream = StreamClient::open(loop_, channel_, kGetMethod, get_lane_);
-      syncs.swap(syncs_);
+      calls.swap(plain_calls_);
     }
   }
   if (closing) return settle_if_ended();
-  for (SyncCall& call : syncs) start_sync(std::move(call));
+  for (const PlainCall& call : calls) call.start();
 }
 
 // The connection is of no use any more: everything outstanding fails, and
@@ -251,7 +291,7 @@ void StorageConnection::identified(Result<v1::IdentifyResponse> response) {
 void StorageConnection::break_off(Error why) {
   std::vector<PutCallPtr> puts;
   std::map<std::uint64_t, GetCallPtr> gets;
-  std::vector<SyncCall> syncs;
+  std::vector<PlainCall> calls;
   std::shared_ptr<StreamClient> streams[2];
   bool to_tell = false;
   {
@@ -271,7 +311,7 @@ void StorageConnection::break_off(Error why) {
     puts = puts_.take_all();
     gets.swap(gets_);
     gets_to_send_.clear();
-    syncs.swap(syncs_);
+    calls.swap(plain_calls_);
     streams[0] = put_lane_.stream;
     streams[1] = get_lane_.stream;
   }
@@ -280,7 +320,10 @@ void StorageConnection::break_off(Error why) {
     if (stream != nullptr) stream->cancel();
   for (PutCallPtr& call : puts) finish_put(std::move(call), fail(why));
   for (const auto& [id, call] : gets) end_get(call, why);
-  for (const SyncCall& call : syncs) finish_sync(call, fail(why));
+  for (const PlainCall& call : calls) {
+    loop_->unattended_ends();
+    call.refuse(why);
+  }
 }
 
 void StorageConnection::lane_ended(Lane& lane, Error why) {
@@ -302,7 +345,7 @@ void StorageConnection::settle_if_ended() {
     if (state_ != State::ending && !closing_) return;
     // For calls that came while the old connection ended. Whoever finds it
     // idle, from here on, connects himself.
-    const bool waiting = !puts_.empty() || !gets_.empty() || !syncs_.empty();
+    const bool waiting = !puts_.empty() || !gets_.empty() || !plain_calls_.empty();
     again = !closing_ && waiting;
     state_ = again ? State::connecting : State::idle;
   }
@@ -310,7 +353,7 @@ void StorageConnection::settle_if_ended() {
   channel_.reset();
   if (again) return connect();
   finish_lingering();
-  if (!closing_ || !lingering_.empty() || syncs_in_flight_ > 0 || local_reads_ > 0) return;
+  if (!closing_ || !lingering_.empty() || plain_in_flight_ > 0 || local_reads_ > 0) return;
   loop_->detach(*this);
   const std::shared_ptr<StorageConnection> self = std::move(self_);
   quiet_.store(true);
@@ -407,25 +450,23 @@ void StorageConnection::took_local(const GetCallPtr& call, std::size_t range,
   if (local_reads_ == 0) settle_if_ended();
 }
 
-void StorageConnection::start_sync(SyncCall call) {
-  if (stub_ == nullptr)
-    return finish_sync(call, fail(error(Errc::unavailable, "the connection broke")));
-  v1::SyncChunksRequest request;
-  request.set_cluster(options_.cluster);
-  for (const ChunkId chunk : call.chunks) request.add_chunks(chunk.value());
-  ++syncs_in_flight_;
-  UnaryCall<Stub, v1::SyncChunksResponse>::start(
-      *stub_, &Stub::PrepareAsyncSync, request,
-      options_.progress_timeout * kSyncPatience, loop_->queue(),
-      [self = shared_from_this(), call](Result<v1::SyncChunksResponse> response) {
-        --self->syncs_in_flight_;
-        Result<void> result;
-        if (!response)
-          result = fail(self->error(response.error().code, response.error().text));
-        else if (response->missing_size() > 0)
-          result = fail(Errc::not_found,
-                        to_string(ChunkId{response->missing(0)}) + " is not there");
-        self->finish_sync(call, std::move(result));
+template <typename Response, typename Request>
+void StorageConnection::start_plain(PlainMethod<Response, Request> method, const Request& request,
+                                    std::function<void(Result<Response>)> done) {
+  const auto finish = [this, done = std::move(done)](Result<Response> response) {
+    loop_->unattended_ends();
+    done(std::move(response));
+  };
+  if (stub_ == nullptr) return finish(fail(error(Errc::unavailable, "the connection broke")));
+  ++plain_in_flight_;
+  UnaryCall<Stub, Response>::start(
+      *stub_, method, request, options_.progress_timeout * kSyncPatience, loop_->queue(),
+      [self = shared_from_this(), finish](Result<Response> response) {
+        --self->plain_in_flight_;
+        if (response)
+          finish(std::move(response));
+        else
+          finish(fail(self->error(response.error().code, response.error().text)));
         self->settle_if_ended();
       });
 }
@@ -470,11 +511,6 @@ void StorageConnection::finish_get(const GetCallPtr& call) {
   if (const GetCallPtr rest = call->rest()) return submit_get(rest, std::nullopt);
   loop_->unattended_ends();
   call->finish();
-}
-
-void StorageConnection::finish_sync(const SyncCall& call, Result<void> result) {
-  loop_->unattended_ends();
-  call.done(std::move(result));
 }
 
 void StorageConnection::on_tick(SteadyTime) {

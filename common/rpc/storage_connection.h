@@ -32,9 +32,11 @@
 
 namespace dfs {
 
-struct SyncCall {
-  std::vector<ChunkId> chunks;
-  std::function<void(Result<void>)> done;
+// A call beside the streams: what begins it once the connection stands, and
+// what tells that it never will. One of the two, once.
+struct PlainCall {
+  std::function<void()> start;
+  std::function<void(const Error&)> refuse;
 };
 
 class StorageConnection final : public std::enable_shared_from_this<StorageConnection>,
@@ -52,6 +54,8 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
   void put(PutArgs args, std::function<void(Result<PutOutcome>)> done);
   void get(std::vector<GetArgs> ranges, GetCall::Done done);
   void sync(std::vector<ChunkId> chunks, std::function<void(Result<void>)> done);
+  void stat(std::vector<ChunkId> chunks,
+            std::function<void(Result<std::vector<StoredChunk>>)> done);
 
  private:
   // Between attempts to connect.
@@ -79,6 +83,7 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
 
   // Any thread.
   void submit_get(const GetCallPtr& call, std::optional<Error> refused);
+  void submit_plain(PlainCall call, std::size_t chunks);
   Error error(Errc code, std::string_view why) const;
   std::vector<ForwardTarget> targets(const std::vector<ServerId>& servers) const;
   // Null if calls may be queued now; otherwise what they fail with.
@@ -96,7 +101,12 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
   void take_get(grpc::ByteBuffer message);
   void read_local(const GetCallPtr& call, GetCall::LocalPart part);
   void took_local(const GetCallPtr& call, std::size_t range, const Result<void>& result);
-  void start_sync(SyncCall call);
+  template <typename Response, typename Request>
+  using PlainMethod = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (
+      v1::StorageService::Stub::*)(grpc::ClientContext*, const Request&, grpc::CompletionQueue*);
+  template <typename Response, typename Request>
+  void start_plain(PlainMethod<Response, Request> method, const Request& request,
+                   std::function<void(Result<Response>)> done);
   void break_off(Error why);
   void lane_ended(Lane& lane, Error why);
   void settle_if_ended();
@@ -104,7 +114,6 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
   // Nothing more comes for the call.
   void end_get(const GetCallPtr& call, const Error& why);
   void finish_get(const GetCallPtr& call);
-  void finish_sync(const SyncCall& call, Result<void> result);
   void finish_lingering();
   void give_up_stuck(SteadyTime now);
 
@@ -126,7 +135,7 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
   std::map<std::uint64_t, GetCallPtr> gets_;
   std::deque<std::uint64_t> gets_to_send_;
   std::uint64_t next_get_id_ = 1;
-  std::vector<SyncCall> syncs_;  // that wait for the connection
+  std::vector<PlainCall> plain_calls_;  // that wait for the connection
   Lane put_lane_{*this, &StorageConnection::next_put, &StorageConnection::take_put};
   Lane get_lane_{*this, &StorageConnection::next_get, &StorageConnection::take_get};
 
@@ -137,7 +146,7 @@ class StorageConnection final : public std::enable_shared_from_this<StorageConne
   bool heard_ = false;  // something came since the connection stood
   std::size_t local_reads_ = 0;  // under way
   std::chrono::milliseconds pause_{kPauseLeast};
-  std::size_t syncs_in_flight_ = 0;
+  std::size_t plain_in_flight_ = 0;
   int memory_looks_ = 0;
   struct Lingering {
     PutCallPtr call;

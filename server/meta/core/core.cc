@@ -187,6 +187,7 @@ void Core::run_job(CoreJob& job) {
   garbage_.set(static_cast<double>(state_->row.totals().garbage));
   state_->locks.show_counts();
   state_->leases.show_counts();
+  state_->repair.show_counts();
 }
 
 std::vector<Core::Answered> Core::run_batch(std::vector<Submission> batch) {

@@ -52,6 +52,8 @@ CoreState::CoreState(const MetaConfig& config_of, const Clock& clock_of, KvStore
                .heartbeat_interval = config.heartbeat_interval,
                .servers_max = config.servers_max,
                .late_commit_max = config.late_commit_max}),
+      repair(clock, cluster, row,
+             {.lists = {.pause = config.compare_pause, .interval = config.compare_interval}}),
       cache({.inode_bytes_max = static_cast<std::size_t>(config.inode_cache_bytes),
              .dirent_bytes_max = static_cast<std::size_t>(config.name_cache_bytes)}),
       txn(store, cache) {}
@@ -88,7 +90,8 @@ Result<void> CoreState::read_tables(const KvStore& store) {
   row.totals().garbage = TRY(count_rows<tables::Garbage>(store));
   row.totals().missing = row.totals().missing_bytes = 0;
   TRY(for_each_row<tables::Missing>(
-      store, [&](const MissingKey&, MissingRecord&& record) -> Result<void> {
+      store, [&](const MissingKey& key, MissingRecord&& record) -> Result<void> {
+        repair.load(key);
         ++row.totals().missing;
         row.totals().missing_bytes += record.length;
         return {};

@@ -18,6 +18,7 @@
 #include "server/meta/core/disk_room.h"
 #include "server/meta/meta_config.h"
 #include "server/meta/ops/operation.h"
+#include "server/meta/repair/repair.h"
 #include "server/meta/sessions/evictions.h"
 #include "server/meta/sessions/lease_desk.h"
 #include "server/meta/sessions/lock_desk.h"
@@ -67,6 +68,7 @@ class CoreState {
   LeaseDesk leases;
   Evictions evictions;
   Cluster cluster;
+  Repair repair;   // of `cluster`
   RecordCache cache;
   Transaction txn;  // the one that every batch uses
 

@@ -30,6 +30,7 @@ class HousekeepingJob final : public CoreJob {
     state.leases.calm_down();
     evict_silent(state);
     TRY(end_session(state));
+    repairs_ = TRY(state.repair.look_after(state.txn));
     purge_orphans(state);
     return {};
   }
@@ -53,7 +54,7 @@ class HousekeepingJob final : public CoreJob {
       log_info("sessions", "session {} has ended", ended_->value());
       state->sessions.remove(*ended_);
     }
-    *more_ = slice_full_ || !unfinished_.empty() || ending_;
+    *more_ = slice_full_ || !unfinished_.empty() || ending_ || repairs_;
   }
 
  private:
@@ -106,6 +107,7 @@ class HousekeepingJob final : public CoreJob {
 
   bool* const more_;
   bool ending_ = false;
+  bool repairs_ = false;
   bool slice_full_ = false;
   std::optional<SessionId> ended_;
   std::vector<InodeId> purged_;      // nothing is left to do for them

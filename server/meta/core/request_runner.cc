@@ -155,6 +155,8 @@ Result<MetaResult> RequestRunner::serve(Session& session, const CoreRequest& req
   if (std::holds_alternative<ClusterStatusArgs>(args)) return cluster_status();
   if (const auto* problem = std::get_if<ReportArgs>(&args)) {
     report(session, *problem);
+    state_.txn.begin_operation();
+    TRY(state_.repair.reported(state_.txn, problem->server, problem->chunk));
     return EmptyResult{};
   }
   if (const auto* returned = std::get_if<ReturnLeasesArgs>(&args))
@@ -195,6 +197,7 @@ ClusterStatusResult RequestRunner::cluster_status() const {
   status.chunk_size = record.chunk_size;
   status.evictions.assign(state_.evictions.latest().begin(), state_.evictions.latest().end());
   status.contended_inodes = state_.leases.contended();
+  status.repair = state_.repair.status();
   return status;
 }
 

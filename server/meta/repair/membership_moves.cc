@@ -1,0 +1,112 @@
+#include "server/meta/repair/membership_moves.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/base/log.h"
+
+namespace dfs {
+namespace {
+
+std::size_t count(const std::vector<GroupMember>& members, MemberState state) {
+  return static_cast<std::size_t>(
+      std::count_if(members.begin(), members.end(),
+                    [&](const GroupMember& member) { return member.state == state; }));
+}
+
+}  // namespace
+
+Result<std::vector<MembershipMoves::Dropped>> MembershipMoves::step(Transaction& txn,
+                                                                    const Filled& filled) {
+  facts_ = {};
+  std::vector<Dropped> dropped;
+  std::size_t changes = 0;
+  // The most endangered groups first, should there be too many for one step.
+  std::vector<std::pair<std::size_t, GroupId>> order;
+  for (const auto& [id, known] : cluster_.groups()) {
+    std::size_t live = 0;
+    for (const GroupMember& member : known.group.members)
+      live += cluster_.nodes().is_alive(member.server);
+    order.emplace_back(live, id);
+  }
+  std::sort(order.begin(), order.end());
+  for (const auto& [live, id] : order) {
+    Members members = cluster_.groups().at(id).group.members;
+    if (changes < kChangesMax) {
+      const bool finished = TRY(finish(members, id, filled, dropped));
+      const bool begun = begin(members, id);
+      if (finished || begun) {
+        ++changes;
+        TRY(cluster_.set_members(txn, id, members));
+      }
+    }
+    facts_.moving += count(members, MemberState::joining);
+  }
+  return dropped;
+}
+
+Result<bool> MembershipMoves::finish(Members& members, GroupId group, const Filled& filled,
+                                     std::vector<Dropped>& dropped) {
+  bool changed = false;
+  for (GroupMember& member : members) {
+    if (member.state != MemberState::joining) continue;
+    const bool is_full = TRY(filled(group, member.server));
+    if (!is_full) continue;
+    member.state = MemberState::active;
+    changed = true;
+    log_info("repair", "storage server {} has all of group {}", member.server.value(),
+             group.value());
+  }
+  if (count(members, MemberState::joining) > 0) return changed;
+  for (const GroupMember& member : members)
+    if (member.state == MemberState::leaving) dropped.push_back({group, member.server});
+  const std::size_t before = members.size();
+  std::erase_if(members,
+                [](const GroupMember& member) { return member.state == MemberState::leaving; });
+  return changed || members.size() != before;
+}
+
+bool MembershipMoves::must_go(const GroupMember& member) const {
+  if (member.state == MemberState::leaving) return false;
+  const Node* node = cluster_.nodes().find(member.server);
+  return node == nullptr || node->draining || cluster_.nodes().is_out(member.server);
+}
+
+bool MembershipMoves::begin(Members& members, GroupId group) {
+  bool changed = false;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (!must_go(members[i])) continue;
+    const ServerId leaves = members[i].server;
+    const auto is_source = [&](const GroupMember& member) {
+      return member.state != MemberState::joining && cluster_.nodes().is_alive(member.server);
+    };
+    std::vector<ServerId> staying;
+    for (const GroupMember& member : members)
+      if (member.server != leaves && member.state != MemberState::leaving)
+        staying.push_back(member.server);
+    ++facts_.to_move[leaves];
+    if (std::none_of(members.begin(), members.end(), is_source)) {
+      ++facts_.no_source[leaves];
+      continue;
+    }
+    const auto taker = cluster_.replacement(group, staying);
+    const bool taken = taker && std::none_of(members.begin(), members.end(), [&](const auto& member) {
+                         return member.server == *taker;
+                       });
+    if (!taken) {
+      ++facts_.no_place[leaves];
+      continue;
+    }
+    --facts_.to_move[leaves];
+    members[i].state = MemberState::leaving;
+    members.push_back({*taker, MemberState::joining});
+    changed = true;
+    log_info("repair", "storage server {} takes the place of {} in group {}", taker->value(),
+             leaves.value(), group.value());
+  }
+  return changed;
+}
+
+}  // namespace dfs

@@ -1,0 +1,90 @@
+// What repair tells people.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "server/meta/repair/repair.h"
+
+namespace dfs {
+namespace {
+
+constexpr std::size_t kLostNamedMax = 64;
+
+std::string groups_text(std::size_t count) {
+  return count == 1 ? "1 group" : fmt::format("{} groups", count);
+}
+
+}  // namespace
+
+RepairStatus Repair::status() const {
+  RepairStatus status;
+  status.missing_bytes = row_.totals().missing_bytes;
+  status.copied_chunks = copied_chunks_;
+  status.copied_bytes = copied_bytes_;
+  status.bytes_per_second = rate_.per_second(clock_.now());
+  if (status.bytes_per_second > 0 && row_.totals().missing > 0)
+    status.seconds_left = status.missing_bytes / status.bytes_per_second + 1;
+  status.moving = moves_.facts().moving;
+  const auto& lost = queue_.lost().all();
+  status.lost_chunks = lost.size();
+  for (const ChunkId chunk : lost) {
+    if (status.lost.size() == kLostNamedMax) break;
+    status.lost.push_back(chunk);
+  }
+  for (const auto& [server, node] : cluster_.nodes().all()) {
+    const auto care = cares_.find(server);
+    status.servers.push_back({server, server_state(server, node),
+                              care == cares_.end() ? 0 : care->second.lists.groups_left()});
+  }
+  status.notes = notes();
+  return status;
+}
+
+std::string Repair::server_state(ServerId server, const Node& node) const {
+  if (node.draining) {
+    const bool has_any = std::any_of(
+        cluster_.groups().begin(), cluster_.groups().end(),
+        [&](const auto& entry) { return cluster_.member(entry.first, server) != nullptr; });
+    return has_any ? "draining" : "drained";
+  }
+  if (node.info.alive) return "alive";
+  return cluster_.nodes().is_out(server) ? "out" : "down";
+}
+
+// Sentences about what does not go on by itself, or takes its time.
+std::vector<std::string> Repair::notes() const {
+  std::vector<std::string> notes;
+  const MoveFacts& facts = moves_.facts();
+  if (facts.moving > 0)
+    notes.push_back(fmt::format("{} are getting a new member in place of one that is out or drained",
+                                groups_text(facts.moving)));
+  for (const auto& [server, count] : facts.no_place)
+    notes.push_back(fmt::format(
+        "no storage server can take the place of {} in {}: each one that is alive and not drained is "
+        "a member already or has too little space",
+        server.value(), groups_text(count)));
+  for (const auto& [server, count] : facts.no_source)
+    notes.push_back(fmt::format(
+        "storage server {} is not replaced in {}: no other member is alive that has the chunks",
+        server.value(), groups_text(count)));
+  for (const auto& [server, care] : cares_)
+    if (care.lists.urgent())
+      notes.push_back(fmt::format("the list of storage server {} is being compared, {} to go",
+                                  server.value(), groups_text(care.lists.groups_left())));
+  if (queue_.deferred() > 0)
+    notes.push_back(fmt::format("{} copies could not be made lately and are tried again",
+                                queue_.deferred()));
+  if (!queue_.lost().all().empty())
+    notes.push_back(fmt::format("{} chunks are lost: no member of their groups has a good copy",
+                                queue_.lost().all().size()));
+  return notes;
+}
+
+void Repair::show_counts() const {
+  missing_.set(static_cast<double>(row_.totals().missing));
+  missing_bytes_.set(static_cast<double>(row_.totals().missing_bytes));
+  lost_.set(static_cast<double>(queue_.lost().all().size()));
+  moving_.set(static_cast<double>(moves_.facts().moving));
+}
+
+}  // namespace dfs
