@@ -144,6 +144,7 @@ Result<RepairResult> result_from(const v1::RepairResponse& response) {
     CopyTask task;
     task.chunk = TRY(convert::chunk(message.chunk()));
     for (const std::uint32_t source : message.sources()) task.sources.emplace_back(source);
+    task.length = message.length();
     result.to_copy.push_back(std::move(task));
   }
   for (const std::uint64_t value : response.to_drop()) {

@@ -64,6 +64,7 @@ struct HeartbeatResult {
 struct CopyTask {
   ChunkId chunk;
   std::vector<ServerId> sources;         // have it besides the members
+  std::uint32_t length = 0;              // as far as files use it
   friend bool operator==(const CopyTask&, const CopyTask&) = default;
 };
 struct CopyFailure {

@@ -136,6 +136,7 @@ grpc::ByteBuffer answer_to(const RepairResult& result) {
   for (const CopyTask& task : result.to_copy) {
     v1::CopyTask& message = *response.add_to_copy();
     message.set_chunk(task.chunk.value());
+    message.set_length(task.length);
     for (const ServerId source : task.sources) message.add_sources(source.value());
   }
   for (const ChunkId chunk : result.to_drop) response.add_to_drop(chunk.value());

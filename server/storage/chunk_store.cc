@@ -88,16 +88,16 @@ ChunkStore::~ChunkStore() {
 // --- storing whole chunks ---------------------------------------------------------
 
 Result<void> ChunkStore::put(const ChunkMeta& meta, std::span<const Checksum> checksums,
-                             std::span<const BufferView> data) {
+                             std::span<const BufferView> data, Writer writer) {
   TRY(check_meta(meta));
   if (bytes_of(data) != meta.length) return fail(Errc::invalid, "the chunk's length is another one");
   if (!checksums_hold(data, checksums.data(), checksums.size()))
     return fail(Errc::corrupt, "the bytes do not match their checksums");
   TRY(relieve());
-  Stored stored = TRY(put_once(meta, checksums, data));
+  Stored stored = TRY(put_once(meta, checksums, data, writer));
   if (stored == Stored::damaged) {
     TRY(erase({&meta.chunk, 1}));
-    stored = TRY(put_once(meta, checksums, data));
+    stored = TRY(put_once(meta, checksums, data, writer));
   }
   if (stored == Stored::other) return fail(other_bytes(meta.chunk));
   return {};
@@ -106,12 +106,13 @@ Result<void> ChunkStore::put(const ChunkMeta& meta, std::span<const Checksum> ch
 // What was there before; after `no` it is there now.
 Result<ChunkStore::Stored> ChunkStore::put_once(const ChunkMeta& meta,
                                                 std::span<const Checksum> checksums,
-                                                std::span<const BufferView> data) {
+                                                std::span<const BufferView> data,
+                                                Writer writer) {
   const auto claim = claims_.claim(meta.chunk);
   const Stored stored = TRY(compare(meta, checksums));
   if (stored != Stored::no) return stored;
 
-  const auto place = TRY(reserve(meta));
+  const auto place = TRY(reserve(meta, writer));
   const RecordHeader record{.meta = meta,
                             .serial = next_serial_++,
                             .place = place.offset,
@@ -155,10 +156,10 @@ Result<ChunkStore::Stored> ChunkStore::compare(const ChunkMeta& meta,
   return fail(table.error());
 }
 
-Result<SegmentSet::Place> ChunkStore::reserve(const ChunkMeta& meta) {
+Result<SegmentSet::Place> ChunkStore::reserve(const ChunkMeta& meta, Writer writer) {
   TRY(check_usable());
   const std::uint64_t bytes = record_bytes(meta.length);
-  TRY(space_.admit(bytes));
+  TRY(writer == Writer::client ? space_.admit(bytes) : space_.admit_copy(bytes));
   const Lane lane = meta.length <= options_.small_bytes_max ? Lane::small : Lane::bulk;
   auto place = segments_.reserve(lane, bytes);
   if (!place) {
@@ -203,7 +204,7 @@ Result<std::uint32_t> ChunkStore::begin(const ChunkMeta& meta) {
   }
   auto upload = uploads_.find(meta.chunk);
   if (!upload) {
-    const auto place = TRY(reserve(meta));
+    const auto place = TRY(reserve(meta, Writer::client));
     const auto mine = std::make_shared<Upload>(meta, place);
     upload = uploads_.add(mine);
     if (upload != mine) give_up(place, record_bytes(meta.length));

@@ -81,8 +81,10 @@ class ChunkStore {
   //   exists    other bytes are already stored under this id
   //   no_space  the disk is full up to its reserve
   // On error nothing of the chunk is kept.
+  // Copies that repair makes may use half of the reserve.
+  enum class Writer { client, repair };
   Result<void> put(const ChunkMeta& meta, std::span<const Checksum> checksums,
-                   std::span<const BufferView> data);
+                   std::span<const BufferView> data, Writer writer = Writer::client);
 
   // In parts: begin, append in order of offset, finish. begin() and append()
   // return how many bytes of the chunk, from its start, are here: the length
@@ -171,8 +173,8 @@ class ChunkStore {
   enum class Stored { no, same, other, damaged };
   Result<Stored> compare(const ChunkMeta& meta, std::span<const Checksum> checksums);
   Result<Stored> put_once(const ChunkMeta& meta, std::span<const Checksum> checksums,
-                          std::span<const BufferView> data);
-  Result<SegmentSet::Place> reserve(const ChunkMeta& meta);
+                          std::span<const BufferView> data, Writer writer);
+  Result<SegmentSet::Place> reserve(const ChunkMeta& meta, Writer writer);
   void keep(const ChunkMeta& meta, const SegmentSet::Place& place);
   void give_up(const SegmentSet::Place& place, std::uint64_t bytes);
   void give_up_locked(Upload& upload);

@@ -34,6 +34,16 @@ Result<void> SpaceGuard::admit(std::uint64_t bytes) {
   return {};
 }
 
+Result<void> SpaceGuard::admit_copy(std::uint64_t bytes) {
+  const DiskSpace now = TRY(disk_.space(directory_));
+  const std::uint64_t reserve = reserved_bytes_ > 0 ? reserved_bytes_ : default_reserve(now);
+  const auto unwritten = static_cast<std::uint64_t>(std::max<std::int64_t>(0, unwritten_));
+  if (now.available < bytes + unwritten + reserve / 2)
+    return fail(Errc::no_space, directory_.string() + " has no room for copies");
+  unwritten_ += static_cast<std::int64_t>(bytes);
+  return {};
+}
+
 Result<void> SpaceGuard::refresh() {
   const DiskSpace now = TRY(space());
   budget_ = static_cast<std::int64_t>(now.available) - std::max<std::int64_t>(0, unwritten_);

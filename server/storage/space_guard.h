@@ -27,6 +27,8 @@ class SpaceGuard {
   // Takes `bytes` of what clients may fill; `no_space` if they are not there.
   // They count as used until written() tells that the file system knows.
   Result<void> admit(std::uint64_t bytes);
+  // The same for copies that repair makes: half of the reserve is for them.
+  Result<void> admit_copy(std::uint64_t bytes);
   void written(std::uint64_t bytes) { unwritten_ -= static_cast<std::int64_t>(bytes); }
 
   // `available` is what clients may still fill.

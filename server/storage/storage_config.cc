@@ -79,6 +79,8 @@ Result<void> read_config(ConfigFile& file, StorageConfig& config) {
   TRY(file.read_size("received_bytes_max", config.received_bytes_max, 8 * MiB, 16 * GiB));
   TRY(file.read_size("sending_bytes_max", config.sending_bytes_max, 8 * MiB, 16 * GiB));
   TRY(file.read("local_reads", config.local_reads));
+  TRY(file.read_size("scrub_rate", config.scrub_bytes_per_second, 0, 1 * TiB));
+  TRY(file.read_size("repair_rate", config.repair_bytes_per_second, 0, 1 * TiB));
   TRY(file.read("forward_timeout_ms", config.forward_timeout, milliseconds{100},
                 milliseconds{600'000}));
   TRY(file.read("meta_timeout_ms", config.meta_timeout, milliseconds{100}, milliseconds{600'000}));

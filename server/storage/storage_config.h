@@ -48,6 +48,11 @@ struct StorageConfig {
   // Clients on this machine that may open our files read larger ranges there.
   bool local_reads = true;
 
+  // Bytes a second that repair may copy from other servers; 0: as fast as it goes.
+  std::uint64_t repair_bytes_per_second = 64 * MiB;
+  // Bytes a second that are read to find damage (a disk of 4 TB in a week); 0: none.
+  std::uint64_t scrub_bytes_per_second = 8 * MiB;
+
   // A member that takes nothing for this long is given up for its chunks.
   std::chrono::milliseconds forward_timeout{8'000};
   std::chrono::milliseconds meta_timeout{5'000};

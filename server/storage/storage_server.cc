@@ -5,8 +5,11 @@
 
 #include "common/base/log.h"
 #include "common/base/process.h"
+#include "common/rpc/grpc_storage_client.h"
 #include "server/storage/heartbeat.h"
 #include "server/storage/posix_disk.h"
+#include "server/storage/repairer.h"
+#include "server/storage/scrubber.h"
 #include "server/storage/repeater.h"
 #include "server/storage/storage_service.h"
 #include "server/storage/store_index.h"
@@ -19,6 +22,8 @@ using std::chrono::milliseconds;
 // How often a store's new data is looked after.
 constexpr milliseconds kCareInterval{200};
 constexpr milliseconds kWatchInterval{500};
+// With another storage server that repair copies from; a stop may wait for it.
+constexpr milliseconds kPeerPatience{5'000};
 // Tasks are small and what they hold is bounded by the byte budgets; this is
 // only there so that nothing is without limit.
 constexpr std::size_t kDiskQueueMax = 65536;
@@ -64,6 +69,7 @@ class Server final : public StorageServer {
     address_ = server_->address();
     start_heartbeat();
     start_care();
+    start_repair();
     log_info("storage", "listening on {}", address_);
     return {};
   }
@@ -73,8 +79,10 @@ class Server final : public StorageServer {
   }
 
   void stop() override {
+    repairing_.reset();
     beating_.reset();
     care_.clear();
+    others_.reset();
     if (server_) server_->stop();
     replicator_.stop();
     received_->close();
@@ -99,6 +107,11 @@ class Server final : public StorageServer {
     return heartbeat_ ? heartbeat_->membership() : std::nullopt;
   }
 
+  void learn(const GroupTable& table) {
+    epochs_.learn(table);
+    table_.with([&](auto& known) { known = std::make_shared<const GroupTable>(table); });
+  }
+
   void start_heartbeat() {
     ServerFacts facts{.address = config_.advertised_address.empty() ? address_
                                                                     : config_.advertised_address,
@@ -112,10 +125,32 @@ class Server final : public StorageServer {
       heartbeat_ = std::make_unique<Heartbeat>(
           *meta_, *stores_, std::move(facts), config_.retry_pause_max,
           Heartbeat::Listeners{
-              .groups = [this](const GroupTable& table) { epochs_.learn(table); },
+              .groups = [this](const GroupTable& table) { learn(table); },
               .sessions = [this](LiveSessionsPtr live) { sessions_.learn(std::move(live)); }});
     }
     beating_ = std::make_unique<Repeater>("heartbeat", [this] { return heartbeat_->step(); });
+  }
+
+  // The cluster's name is not said in greetings: it may not be known yet, and
+  // who answers at a member's address must be that member.
+  void start_repair() {
+    StorageClientOptions options;
+    options.progress_timeout = kPeerPatience;
+    others_ = GrpcStoragePool::create(options, [this] { return table(); }, clock_);
+    scrubber_ = std::make_unique<Scrubber>(*stores_, clock_, config_.scrub_bytes_per_second,
+                                           static_cast<std::uint64_t>(clock_.wall()));
+    repairer_ = std::make_unique<Repairer>(
+        Repairer::Parts{.meta = *meta_, .stores = *stores_, .servers = *others_, .clock = clock_,
+                        .membership = [this] { return membership(); },
+                        .table = [this] { return table(); },
+                        .damaged = [this] { return scrubber_->take_damaged(); }},
+        config_.repair_bytes_per_second);
+    repairing_ = std::make_unique<Repeater>("repair", [this] { return repairer_->step(); });
+    care_.push_back(std::make_unique<Repeater>("scrubber", [this] { return scrubber_->step(); }));
+  }
+
+  GroupTablePtr table() const {
+    return table_.with([](const auto& table) { return table; });
   }
 
   void start_care() {
@@ -165,6 +200,7 @@ class Server final : public StorageServer {
   StorageMetrics metrics_;
   GroupEpochs epochs_;
   SessionFence sessions_;
+  Guarded<GroupTablePtr> table_;  // the newest
   Executor disk_threads_;
   const std::shared_ptr<ByteBudget> received_;
   const std::shared_ptr<ByteBudget> sending_;
@@ -178,6 +214,10 @@ class Server final : public StorageServer {
   std::string address_;
   std::vector<std::unique_ptr<Repeater>> care_;
   std::unique_ptr<Repeater> beating_;
+  std::unique_ptr<GrpcStoragePool> others_;
+  std::unique_ptr<Scrubber> scrubber_;
+  std::unique_ptr<Repairer> repairer_;
+  std::unique_ptr<Repeater> repairing_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "server/storage/store_set.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
@@ -205,6 +206,20 @@ Result<void> StoreSet::erase(std::span<const ChunkId> chunks) {
   }
   if (trouble) return fail(*trouble);
   return {};
+}
+
+Result<std::vector<ChunkId>> StoreSet::list(ChunkId first, std::size_t chunks_max) const {
+  std::vector<ChunkId> all;
+  for (const auto& store : stores_) {
+    const auto part = TRY(store->list(first, chunks_max));
+    for (const auto& listed : part) all.push_back(listed.chunk);
+  }
+  if (stores_.size() > 1) {
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+  }
+  if (all.size() > chunks_max) all.resize(chunks_max);
+  return all;
 }
 
 ChunkStore::Space StoreSet::space() const {

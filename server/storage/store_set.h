@@ -60,6 +60,8 @@ class StoreSet {
   // As ChunkStore's, over all stores.
   void sync(std::span<const ChunkId> chunks, std::function<void(Result<void>)> done);
   Result<void> erase(std::span<const ChunkId> chunks);
+  // Chunks from `first` on, in order, at most `chunks_max`, each once.
+  Result<std::vector<ChunkId>> list(ChunkId first, std::size_t chunks_max) const;
   ChunkStore::Space space() const;
   std::vector<std::string> problems() const;  // for people
   std::span<const std::unique_ptr<ChunkStore>> stores() const { return stores_; }

@@ -39,15 +39,39 @@ std::string labels_text(const ServerInfo& server) {
   return text;
 }
 
-void print_servers(const GroupTable& table) {
+std::string state_of(const ServerInfo& server, const RepairStatus& repair) {
+  const auto found = std::ranges::find(repair.servers, server.server, &ServerCondition::server);
+  if (found != repair.servers.end()) return found->state;
+  return server.alive ? "alive" : "down";
+}
+
+void print_servers(const GroupTable& table, const RepairStatus& repair) {
   Table rows({{"SERVER", Align::right}, {"ADDRESS"}, {"STATE"}, {"FREE", Align::right},
               {"OF", Align::right}, {"CHUNKS", Align::right}, {"LABELS"}});
   for (const auto& [id, server] : table.servers) {
-    rows.add({std::to_string(id.value()), server.address, server.alive ? "alive" : "down",
+    rows.add({std::to_string(id.value()), server.address, state_of(server, repair),
               format_size(server.available), format_size(server.capacity),
               std::to_string(server.chunks), labels_text(server)});
   }
   print(rows.empty() ? "no storage server has registered yet\n" : rows.text());
+}
+
+// How far the copies are, in lines; nothing if all is well.
+void print_repair(std::uint64_t copies, const RepairStatus& repair) {
+  if (copies > 0) {
+    std::string line = fmt::format("repair: {} copies ({}) are missing, {} a second", copies,
+                                   format_size(repair.missing_bytes),
+                                   format_size(repair.bytes_per_second));
+    if (repair.seconds_left)
+      line += fmt::format(", about {} to go",
+                          format_duration(static_cast<std::int64_t>(*repair.seconds_left)));
+    print_line(line);
+  }
+  if (copies > 0 || repair.moving > 0)
+    print_line(fmt::format("repair: {} copies ({}) made since the metadata server began",
+                           repair.copied_chunks, format_size(repair.copied_bytes)));
+  for (const std::string& note : repair.notes) print_line("repair: " + note);
+  for (const ChunkId chunk : repair.lost) print_line("lost: chunk " + to_string(chunk));
 }
 
 void print_groups(const GroupTable& table) {
@@ -90,8 +114,9 @@ void print_people(const std::string& address, const ClusterStatusResult& status,
   print_line(fmt::format("{} inodes, {} in {} chunks; {} chunks to delete, {} copies to repair",
                          status.inodes, format_size(status.chunk_bytes), status.chunks,
                          status.garbage_chunks, status.repair_queue));
+  print_repair(status.repair_queue, status.repair);
   print("\n");
-  print_servers(status.group_table);
+  print_servers(status.group_table, status.repair);
   print("\n");
   print_groups(status.group_table);
   if (status.contended_inodes > 0)
@@ -102,11 +127,32 @@ void print_people(const std::string& address, const ClusterStatusResult& status,
   print_evictions(status.evictions);
 }
 
-nlohmann::json servers_json(const GroupTable& table) {
+nlohmann::json repair_json(const RepairStatus& repair) {
+  nlohmann::json lost = nlohmann::json::array();
+  for (const ChunkId chunk : repair.lost) lost.push_back(to_string(chunk));
+  nlohmann::json json = {{"missing_bytes", repair.missing_bytes},
+                         {"copied_chunks", repair.copied_chunks},
+                         {"copied_bytes", repair.copied_bytes},
+                         {"bytes_per_second", repair.bytes_per_second},
+                         {"moving_memberships", repair.moving},
+                         {"lost_chunks", repair.lost_chunks},
+                         {"lost", std::move(lost)},
+                         {"notes", repair.notes}};
+  if (repair.seconds_left) json["seconds_left"] = *repair.seconds_left;
+  nlohmann::json comparing = nlohmann::json::object();
+  for (const ServerCondition& server : repair.servers)
+    if (server.groups_to_compare > 0)
+      comparing[std::to_string(server.server.value())] = server.groups_to_compare;
+  json["groups_to_compare"] = std::move(comparing);
+  return json;
+}
+
+nlohmann::json servers_json(const GroupTable& table, const RepairStatus& repair) {
   nlohmann::json list = nlohmann::json::array();
   for (const auto& [id, server] : table.servers) {
     list.push_back({{"server", id.value()}, {"address", server.address},
                     {"local_socket", server.local_socket}, {"alive", server.alive},
+                    {"state", state_of(server, repair)},
                     {"labels", server.labels}, {"capacity", server.capacity},
                     {"available", server.available}, {"chunks", server.chunks}});
   }
@@ -170,7 +216,8 @@ Result<void> status(const StatusOptions& options) {
               {"chunk_bytes", facts.chunk_bytes},
               {"garbage_chunks", facts.garbage_chunks},
               {"repair_queue", facts.repair_queue},
-              {"servers", servers_json(facts.group_table)},
+              {"repair", repair_json(facts.repair)},
+              {"servers", servers_json(facts.group_table, facts.repair)},
               {"groups", groups_json(facts.group_table)},
               {"contended_inodes", facts.contended_inodes},
               {"sessions", sessions_json(facts.sessions)},

@@ -31,7 +31,7 @@ Result<std::vector<CopyTask>> CopyQueue::next(Transaction& txn, Totals& totals, 
       if (tasks.size() >= kTasksMax || (bytes > 0 && bytes + row.record.length > kBytesMax))
         return tasks;
       bytes += row.record.length;
-      tasks.push_back({row.chunk, std::move(row.record.sources)});
+      tasks.push_back({row.chunk, std::move(row.record.sources), row.record.length});
     }
   }
   return tasks;

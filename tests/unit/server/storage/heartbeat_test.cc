@@ -21,6 +21,10 @@ class ScriptedMeta final : public ClusterClient {
     return take(beat_answers);
   }
 
+  Result<RepairResult> repair(const RepairArgs&) override {
+    return fail(Errc::unavailable, "nobody listens");
+  }
+
   std::vector<RegisterArgs> registrations;
   std::vector<HeartbeatArgs> beats;
   std::deque<Result<RegisterResult>> register_answers;

@@ -33,6 +33,11 @@ class FakeCluster {
       if (table->version > args.group_table_version) result.group_table = *table;
       return result;
     }
+    Result<RepairResult> repair(const RepairArgs&) override {
+      RepairResult nothing;
+      nothing.pause = milliseconds{1'000};
+      return nothing;
+    }
 
    private:
     FakeCluster& cluster_;

@@ -1,0 +1,148 @@
+"""Storage servers die, stay away, come back, and are replaced: every chunk gets its copies back."""
+
+import json
+import os
+import shutil
+import time
+
+from harness import (KIB, MIB, check, check_equal, error_of, run, seeded, wait_until, write_file)
+
+from failures import SERVERS, Copier, check_file, find_in_files, flip
+
+
+def settings(**values):
+    """Of the servers that are started from now on, in this test's process."""
+    for name, value in values.items():
+        os.environ["DFS_" + name.upper()] = str(value)
+
+
+def quick(**more):
+    """Times of seconds instead of minutes."""
+    settings(meta_heartbeat_interval_ms=200, meta_server_silence_max_ms=1000,
+             meta_server_out_after_ms=3_600_000, **more)
+
+
+class Files:
+    """Synced files of several sizes, known by their bytes."""
+
+    def __init__(self, cluster, generator):
+        self.cluster = cluster
+        self.generator = generator
+        self.bodies = {}
+
+    def add(self, count, prefix="file", sizes=(1, 5 * KIB, 300 * KIB, 3 * MIB)):
+        for number in range(count):
+            name = f"{prefix}-{number:03d}"
+            body = self.generator.randbytes(sizes[number % len(sizes)] + 64)
+            write_file(self.cluster.mount / name, body, sync=True)
+            self.bodies[name] = body
+
+    def remove(self, names):
+        for name in names:
+            os.unlink(self.cluster.mount / name)
+            del self.bodies[name]
+
+    def check(self):
+        check_equal(sorted(os.listdir(self.cluster.mount)), sorted(self.bodies), "the files there are")
+        for name, body in self.bodies.items():
+            check((self.cluster.mount / name).read_bytes() == body, f"{name} holds wrong bytes")
+
+    def copies_on(self, server):
+        """How many of the files have their last bytes on the server."""
+        directory = self.cluster.directory / server
+        return sum(bool(find_in_files(directory, body[-48:])) for body in self.bodies.values())
+
+    def wait_for_copies(self, servers):
+        for server in servers:
+            wait_until(lambda: self.copies_on(server) == len(self.bodies),
+                       f"{server} has a copy of each of {len(self.bodies)} files", limit=60, pause=0.3)
+
+
+def alive(cluster, server):
+    return {each["server"]: each["alive"] for each in cluster.status()["servers"]}[server]
+
+
+def number_of(cluster, name):
+    """The id of the server that `dfs local` calls by this name."""
+    address = cluster.processes()[name]["address"]
+    return next(each["server"] for each in cluster.status()["servers"] if each["address"] == address)
+
+
+def wait_whole(cluster, limit=90):
+    """Until no copy is missing, nothing moves and no list is compared in haste."""
+    def is_whole():
+        status = cluster.status()
+        repair = status["repair"]
+        return (status["repair_queue"] == 0 and repair["moving_memberships"] == 0
+                and not repair["notes"])
+    wait_until(is_whole, "every chunk has its copies", limit=limit, pause=0.2)
+
+
+def read_alone(cluster, files, survivor):
+    """Everything is read while the other servers are away."""
+    others = [name for name in cluster.processes() if name.startswith("storage") and name != survivor]
+    for name in others:
+        cluster.kill(name)
+    cluster.restart_mounts_cold()
+    files.check()
+    for name in others:
+        cluster.start(name)
+
+
+def a_server_that_comes_back_catches_up(space):
+    quick()
+    with space.cluster(servers=3, replicas=3) as cluster:
+        files = Files(cluster, seeded("back"))
+        files.add(12, "before")
+        cluster.kill("storage2")
+        two = number_of(cluster, "storage2")
+        wait_until(lambda: not alive(cluster, two), "the server counts as dead")
+        files.add(12, "meanwhile")
+        gone = [name for name in files.bodies if name.startswith("before")][:6]
+        bodies = {name: files.bodies[name] for name in gone}
+        files.remove(gone)
+        check(cluster.status()["repair_queue"] > 0, "what the dead server lacks is queued")
+        cluster.start("storage2")
+        files.wait_for_copies(["storage2"])
+        wait_whole(cluster)
+        wait_until(lambda: cluster.status()["garbage_chunks"] == 0, "deleted chunks are gone")
+        for name, body in bodies.items():
+            check(not find_in_files(cluster.directory / "storage2", body[-48:]),
+                  f"{name} was deleted and is still on the server that was away")
+        read_alone(cluster, files, "storage2")
+        cluster.check_all_alive()
+
+
+def a_server_that_lost_its_bytes_is_filled_again(space):
+    """Its disk went back in time: the metadata server believed that it had everything."""
+    quick()
+    with space.cluster(servers=3, replicas=3) as cluster:
+        files = Files(cluster, seeded("lost disk"))
+        files.add(8)
+        cluster.stop("storage3")
+        shutil.copytree(cluster.directory / "storage3", space.path("old"))
+        cluster.start("storage3")
+        files.add(16, "later")
+        cluster.stop("storage3")
+        shutil.rmtree(cluster.directory / "storage3")
+        shutil.copytree(space.path("old"), cluster.directory / "storage3")
+        cluster.start("storage3")
+        files.wait_for_copies(["storage3"])
+        wait_whole(cluster)
+        read_alone(cluster, files, "storage3")
+
+
+def damaged_copies_are_found_and_replaced(space):
+    quick(storage_scrub_rate="64MiB")
+    with space.cluster(servers=3, replicas=3) as cluster:
+        files = Files(cluster, seeded("damaged"))
+        files.add(9, sizes=(3 * MIB,))
+        for name, body in files.bodies.items():
+            for server in SERVERS[:2]:
+                flip(*find_in_files(cluster.directory / server, body[-48:])[0])
+        cluster.restart_mounts_cold()
+        files.check()  # finds those that are read first; the scrubbers find the rest
+        files.wait_for_copies(SERVERS)
+        wait_whole(cluster)
+        for survivor in SERVERS[:2]:
+            read_alone(cluster, files, survivor)
