@@ -18,8 +18,8 @@ def settings(**values):
 
 def quick(**more):
     """Times of seconds instead of minutes."""
-    settings(meta_heartbeat_interval_ms=200, meta_server_silence_max_ms=1000,
-             meta_server_out_after_ms=3_600_000, **more)
+    settings(**{"meta_heartbeat_interval_ms": 200, "meta_server_silence_max_ms": 1000,
+                "meta_server_out_after_ms": 3_600_000, **more})
 
 
 class Files:
@@ -130,6 +130,48 @@ def a_server_that_lost_its_bytes_is_filled_again(space):
         files.wait_for_copies(["storage3"])
         wait_whole(cluster)
         read_alone(cluster, files, "storage3")
+
+
+def a_server_that_stays_away_is_replaced(space):
+    """And when it comes back at last, it hands back what it does not need to have any more."""
+    quick(meta_server_out_after_ms=3000, meta_late_commit_max_ms=4000, meta_compare_interval_ms=3000,
+          meta_compare_pause_ms=50, storage_repair_rate="8MiB")
+    with space.cluster(servers=4, replicas=3) as cluster:
+        files = Files(cluster, seeded("away"))
+        files.add(24, "before")
+        two = number_of(cluster, "storage2")
+        cluster.kill("storage2")
+        with Copier(cluster.mount / "copy", 7, bytes_max=MIB) as copier:
+            copier.wait_for_files(10)
+            wait_until(lambda: members_of(cluster, two) == set(), "its memberships are taken over", limit=90)
+            copier.wait_for_files(10)
+        gone = [name for name in files.bodies][:8]
+        bodies = [files.bodies[name] for name in gone]
+        files.remove(gone)
+        wait_whole(cluster)
+        for body in files.bodies.values():
+            holders = sum(bool(find_in_files(cluster.directory / name, body[-48:]))
+                          for name in ("storage1", "storage3", "storage4"))
+            check_equal(holders, 3, "copies on the servers that are left")
+        cluster.start("storage2")
+        wait_until(lambda: alive(cluster, two), "it is back")
+        wait_until(lambda: not any(find_in_files(cluster.directory / "storage2", body[-48:])
+                                   for body in bodies), "what was deleted meanwhile is gone", limit=60)
+        old = [body for name, body in files.bodies.items() if name.startswith("before")]
+        wait_until(lambda: not any(find_in_files(cluster.directory / "storage2", body[-48:]) for body in old),
+                   "what others have in its place is gone", limit=60)
+        wait_whole(cluster)
+        cluster.restart_mounts_cold()
+        copier.check_all()
+        run("rm", "-r", cluster.mount / "copy")
+        files.check()
+        cluster.check_all_alive()
+
+
+def members_of(cluster, server):
+    """The groups that a server is a member of."""
+    return {group["group"] for group in cluster.status()["groups"]
+            for member in group["members"] if member["server"] == server}
 
 
 def damaged_copies_are_found_and_replaced(space):

@@ -78,8 +78,8 @@ Result<void> ChunkReferences::apply_one(Transaction& txn, const OperationContext
       if (garbage != nullptr)
         return fail(Errc::stale, "chunk " + to_string(chunk) + " is being deleted");
       if (chunk.serial() < context.groups.given_up_below(chunk.group()))
-        return fail(Errc::stale, "chunk " + to_string(chunk) +
-                                     " was named too long ago: it has been given up");
+        return fail(Errc::io, "chunk " + to_string(chunk) +
+                                  " was named too long ago: it has been given up");
       for (const ServerId server : context.groups.late_members_of(chunk.group()))
         TRY(note_missing(txn, context.totals, server, chunk, length));
       record = &txn.put<tables::Chunks>(chunk, {});

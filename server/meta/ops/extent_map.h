@@ -25,6 +25,7 @@ class ChunkReferences {
 
   // Brings Chunks and Garbage up to date and forgets the changes. Once an operation.
   //   stale    a chunk that is garbage already has been named
+  //   io       the bytes of a chunk are named that was given up
   //   corrupt  a chunk has fewer references than extents that named it
   //   unsupported  it would have more than can be counted
   Result<void> apply(Transaction& txn, const OperationContext& context);

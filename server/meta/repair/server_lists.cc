@@ -76,7 +76,11 @@ void ServerLists::checked(const ListFindings& findings, const ListedChunks& list
 
 void ServerLists::start_over() {
   asked_.reset();
-  if (current_) current_->position = ops::first_chunk_of(current_->group);
+  current_.reset();
+  waiting_.clear();
+  first_.clear();
+  compared_.clear();
+  want_all(haste_);
 }
 
 bool ServerLists::has_compared(GroupId group, std::uint64_t table_version) const {

@@ -48,7 +48,7 @@ class ServerLists {
   // What came of it. Anything but an answer to the last task is ignored.
   bool expects(const ListedChunks& listed) const { return asked_ && *asked_ == listed.first; }
   void checked(const ListFindings& findings, const ListedChunks& listed, SteadyTime now);
-  // What was compared may not have been noted: the group begins anew.
+  // What was found may not have been noted: everything anew.
   void start_over();
 
   // Whether all of the group has been compared since the table had this version.
