@@ -343,6 +343,12 @@ Result<MetaArgs> taken(v1::HoldRequest&& message) {
   op.count = message.count();
   return op;
 }
+Result<MetaArgs> taken(v1::DrainServerRequest&& message) {
+  DrainServerArgs op;
+  op.server = TRY(convert::server(message.server()));
+  op.drain = message.drain();
+  return op;
+}
 
 }  // namespace
 
@@ -382,6 +388,7 @@ Result<MetaArgs> from_proto(v1::Request&& request) {
     case v1::Request::kAcquireLease: return taken(std::move(*request.mutable_acquire_lease()));
     case v1::Request::kReturnLeases: return taken(std::move(*request.mutable_return_leases()));
     case v1::Request::kHold: return taken(std::move(*request.mutable_hold()));
+    case v1::Request::kDrainServer: return taken(std::move(*request.mutable_drain_server()));
     case v1::Request::OP_NOT_SET: break;
   }
   return bad("a request names no operation that is known here");

@@ -240,6 +240,11 @@ void put(const HoldArgs& op, v1::Request& to) {
   message.set_inode(op.inode.value());
   message.set_count(op.count);
 }
+void put(const DrainServerArgs& op, v1::Request& to) {
+  v1::DrainServerRequest& message = *to.mutable_drain_server();
+  message.set_server(op.server.value());
+  message.set_drain(op.drain);
+}
 
 }  // namespace
 

@@ -304,6 +304,11 @@ struct HoldArgs {
 // --- for people ----------------------------------------------------------------------
 
 struct ClusterStatusArgs {};
+// Answered by EmptyResult.
+struct DrainServerArgs {
+  ServerId server;
+  bool drain = true;
+};
 struct SessionStatus {
   SessionId session;
   std::string program;
@@ -366,7 +371,7 @@ using MetaArgs =
                  GetExtentsArgs, CommitArgs, AllocateArgs, SyncArgs, ClusterStatusArgs,
                  KeepAliveArgs, ReportArgs, SetPolicyArgs, GetPolicyArgs,
                  CloneArgs, SetLockArgs, GetLockArgs, CancelLockArgs, TouchArgs,
-                 AcquireLeaseArgs, ReturnLeasesArgs, HoldArgs>;
+                 AcquireLeaseArgs, ReturnLeasesArgs, HoldArgs, DrainServerArgs>;
 using MetaResult =
     std::variant<EmptyResult, EntryResult, AttributesResult, ReadlinkResult, RemovedResult,
                  ReadDirResult, StatFsResult, XattrResult, OpenResult, ExtentsResult,

@@ -42,6 +42,7 @@ void add_size_command(CLI::App& parent, Choice& choice);
 void add_mkdir_command(CLI::App& parent, Choice& choice);
 void add_rm_command(CLI::App& parent, Choice& choice);
 void add_policy_command(CLI::App& parent, Choice& choice);
+void add_server_command(CLI::App& parent, Choice& choice);
 void add_locate_command(CLI::App& parent, Choice& choice);
 void add_local_command(CLI::App& parent, Choice& choice);
 

@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
-import time
+import signal
+import subprocess
 
-from harness import (KIB, MIB, check, check_equal, error_of, run, seeded, wait_until, write_file)
+from harness import KIB, MIB, check, check_equal, error_of, run, seeded, wait_until, write_file
 
-from failures import SERVERS, Copier, check_file, find_in_files, flip
+from failures import SERVERS, Copier, find_in_files, flip
 
 
 def settings(**values):
@@ -188,3 +189,103 @@ def damaged_copies_are_found_and_replaced(space):
         wait_whole(cluster)
         for survivor in SERVERS[:2]:
             read_alone(cluster, files, survivor)
+
+
+def a_drained_server_can_be_taken_away(space):
+    """While files are written and read; the metadata server is killed in the middle."""
+    quick(storage_repair_rate="16MiB")
+    with space.cluster(servers=4, replicas=3) as cluster:
+        files = Files(cluster, seeded("drain"))
+        files.add(24)
+        three = number_of(cluster, "storage3")
+        with Copier(cluster.mount / "copy", 11, bytes_max=MIB) as copier:
+            cluster.dfs("server", "drain", three)
+            copier.wait_for_files(5)
+            cluster.kill("meta")
+            cluster.start("meta")
+            wait_until(lambda: members_of(cluster, three) == set(), "its memberships are taken over", limit=90)
+        states = {each["server"]: each["state"] for each in cluster.status()["servers"]}
+        check_equal(states[three], "drained", "the state of the server")
+        wait_whole(cluster)
+        cluster.kill("storage3")
+        cluster.restart_mounts_cold()
+        copier.check_all()
+        run("rm", "-r", cluster.mount / "copy")
+        files.check()
+
+
+# Begins a file, and writes what it is given once it has said so.
+WRITER = """
+import os, sys
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+os.write(file, b"begun")
+os.fsync(file)
+print("begun", flush=True)
+os.pwrite(file, sys.stdin.buffer.read(), 1 << 20)
+"""
+
+
+def what_a_killed_mount_never_committed_is_reclaimed(space):
+    quick(meta_late_commit_max_ms=3000, meta_compare_interval_ms=2000, meta_compare_pause_ms=20)
+    with space.cluster(servers=2, replicas=2) as cluster:
+        files = Files(cluster, seeded("orphans"))
+        files.add(8)
+        body = seeded("orphan").randbytes(3 * MIB)
+        meta = cluster.pid("meta")
+        with subprocess.Popen(["python3", "-c", WRITER, cluster.mount / "never"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+            writer.stdout.readline()  # it has begun
+            os.kill(meta, signal.SIGSTOP)  # chunks can be stored, not committed
+            writer.stdin.write(body)
+            writer.stdin.close()
+            wait_until(lambda: find_in_files(cluster.directory / "storage1", body[:48]), "it is stored")
+            cluster.kill("mount1")
+            os.kill(meta, signal.SIGCONT)
+        for name in ("storage1", "storage2"):
+            wait_until(lambda: not find_in_files(cluster.directory / name, body[:48]),
+                       f"{name} has given back what no file names", limit=60)
+        cluster.start("mount1")
+        os.unlink(cluster.mount / "never")
+        files.check()
+        files.add(4, "after")
+        files.check()
+
+
+def lost_chunks_are_named(space):
+    quick(storage_scrub_rate="64MiB")
+    with space.cluster(servers=3, replicas=2) as cluster:
+        files = Files(cluster, seeded("lost"))
+        files.add(9, sizes=(3 * MIB,))
+        body = files.bodies["file-004"]
+        for name in SERVERS:
+            for place in find_in_files(cluster.directory / name, body[-48:]):
+                flip(*place)
+        located = json.loads(cluster.dfs("locate", "--json", "/file-004").stdout)
+        chunk = located["extents"][-1]["chunk"]
+        wait_until(lambda: chunk in cluster.status()["repair"]["lost"], "the lost chunk is named", limit=60)
+        check(any("lost" in note for note in cluster.status()["repair"]["notes"]), "a sentence says so")
+        check(chunk in cluster.dfs("status").stdout.decode(), "`dfs status` names it")
+        cluster.restart_mounts_cold()
+        check_equal(error_of((cluster.mount / "file-004").read_bytes), "EIO", "reading the file")
+        os.unlink(cluster.mount / "file-004")
+        del files.bodies["file-004"]
+        files.check()
+        wait_until(lambda: not cluster.status()["repair"]["lost"], "what is removed is not lost any more",
+                   limit=60)
+        wait_whole(cluster)
+
+
+def a_server_that_cannot_be_replaced_is_named(space):
+    quick(meta_server_out_after_ms=2000)
+    with space.cluster(servers=3, replicas=3) as cluster:
+        files = Files(cluster, seeded("nobody"))
+        files.add(4)
+        one = number_of(cluster, "storage1")
+        cluster.kill("storage1")
+        wait_until(lambda: any(f"take the place of {one}" in note
+                               for note in cluster.status()["repair"]["notes"]), "a sentence says so")
+        files.add(4, "meanwhile")
+        files.check()
+        cluster.start("storage1")
+        files.wait_for_copies(["storage1"])
+        wait_whole(cluster)

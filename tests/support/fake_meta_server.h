@@ -439,6 +439,7 @@ class FakeMetaServer {
     inode->may_be_open = false;
     return EmptyResult{};
   }
+  Result<MetaResult> act(const DrainServerArgs&) { return EmptyResult{}; }
   void tell_returned() {
     ++returns_;
     returned_.notify_all();

@@ -178,6 +178,13 @@ class FakeStoragePool final : public StoragePool {
         return [done, result = std::move(result)] { done(result); };
       });
     }
+    void stat(std::vector<ChunkId> chunks,
+              std::function<void(Result<std::vector<StoredChunk>>)> done) override {
+      pool_.enqueue(server_, [this_pool = &pool_, server = server_, chunks, done] {
+        Result<std::vector<StoredChunk>> stored = this_pool->stat_locked(server, chunks);
+        return [done, stored = std::move(stored)] { done(stored); };
+      });
+    }
 
    private:
     FakeStoragePool& pool_;
@@ -301,6 +308,20 @@ class FakeStoragePool final : public StoragePool {
       }
     }
     return results;
+  }
+
+  Result<std::vector<StoredChunk>> stat_locked(ServerId id, const std::vector<ChunkId>& chunks) {
+    const auto it = servers_.find(id);
+    if (it == servers_.end() || it->second.mood.silent) return fail(Errc::unavailable, "silent");
+    std::vector<StoredChunk> stored;
+    for (const ChunkId chunk : chunks) {
+      const auto found = it->second.chunks.find(chunk);
+      StoredChunk& one = stored.emplace_back();
+      one.chunk = chunk;
+      one.present = found != it->second.chunks.end();
+      if (one.present) one.length = static_cast<std::uint32_t>(found->second.bytes.size());
+    }
+    return stored;
   }
 
   Result<void> sync_locked(ServerId id, const std::vector<ChunkId>& chunks) {

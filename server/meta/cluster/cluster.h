@@ -106,8 +106,12 @@ class Cluster final : public GroupDirectory {
 
   // `members` from now on, in a new epoch. `group` must be known.
   Result<void> set_members(Transaction& txn, GroupId group, std::vector<GroupMember> members);
+  // In how many groups each server is, without those that it leaves.
+  using Memberships = std::map<ServerId, std::uint32_t>;
+  Memberships memberships() const;
   // Who could take a place in `group`, whose members that stay are `staying`.
-  std::optional<ServerId> replacement(GroupId group, const std::vector<ServerId>& staying) const;
+  std::optional<ServerId> replacement(GroupId group, const std::vector<ServerId>& staying,
+                                      const Memberships& memberships) const;
   //   not_found  there is no such server
   Result<void> set_draining(Transaction& txn, ServerId server, bool draining);
 

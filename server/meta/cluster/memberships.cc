@@ -78,15 +78,22 @@ Result<void> Cluster::set_members(Transaction& txn, GroupId id, std::vector<Grou
   return {};
 }
 
-std::optional<ServerId> Cluster::replacement(GroupId id, const std::vector<ServerId>& staying) const {
-  std::map<ServerId, std::uint32_t> memberships;
-  for (const auto& [other, known] : groups_)
+Cluster::Memberships Cluster::memberships() const {
+  Memberships count;
+  for (const auto& [id, known] : groups_)
     for (const GroupMember& each : known.group.members)
-      if (each.state != MemberState::leaving) ++memberships[each.server];
+      if (each.state != MemberState::leaving) ++count[each.server];
+  return count;
+}
+
+std::optional<ServerId> Cluster::replacement(GroupId id, const std::vector<ServerId>& staying,
+                                             const Memberships& memberships) const {
   std::vector<Candidate> candidates;
   for (const auto& [server, node] : nodes_.all()) {
     if (!node.info.alive || node.draining || member(id, server) != nullptr) continue;
-    candidates.push_back({placement_server(node.info), memberships[server], node.info.capacity,
+    const auto count = memberships.find(server);
+    candidates.push_back({placement_server(node.info),
+                          count == memberships.end() ? 0 : count->second, node.info.capacity,
                           node.info.available});
   }
   std::vector<PlacementServer> places;

@@ -24,7 +24,7 @@ constexpr std::array kKinds = {
     "remove_xattr", "open",     "release",   "get_extents", "commit",       "allocate",  "sync",
     "cluster_status", "keep_alive", "report", "set_policy",
     "get_policy",  "clone",      "set_lock",  "get_lock",   "cancel_lock", "touch",
-    "acquire_lease", "return_leases", "hold"};
+    "acquire_lease", "return_leases", "hold", "drain_server"};
 static_assert(kKinds.size() == std::variant_size_v<MetaArgs>);
 
 Outcome::When answer_when(const MetaArgs& args) {
@@ -42,7 +42,7 @@ bool is_operation(const MetaArgs& args) {
                  std::is_same_v<Op, SyncArgs> || std::is_same_v<Op, KeepAliveArgs> ||
                  std::is_same_v<Op, StatFsArgs> || std::is_same_v<Op, ClusterStatusArgs> ||
                  std::is_same_v<Op, ReportArgs> || std::is_same_v<Op, ReturnLeasesArgs> ||
-                 std::is_same_v<Op, HoldArgs>);
+                 std::is_same_v<Op, HoldArgs> || std::is_same_v<Op, DrainServerArgs>);
       },
       args);
 }
@@ -159,6 +159,7 @@ Result<MetaResult> RequestRunner::serve(Session& session, const CoreRequest& req
     TRY(state_.repair.reported(state_.txn, problem->server, problem->chunk));
     return EmptyResult{};
   }
+  if (const auto* wish = std::get_if<DrainServerArgs>(&args)) return drain(request, *wish);
   if (const auto* returned = std::get_if<ReturnLeasesArgs>(&args))
     return return_leases(session, *returned);
   return hold(session, std::get<HoldArgs>(args));
@@ -171,6 +172,16 @@ Result<MetaResult> RequestRunner::allocate(Session& session, const CoreRequest& 
   const Policy policy = TRY(effective_policy(
       state_.txn, state_.context(request.caller, session.id), args.inode));
   return TRY(state_.cluster.allocate(state_.txn, policy, args));
+}
+
+Result<MetaResult> RequestRunner::drain(const CoreRequest& request, const DrainServerArgs& args) {
+  if (request.caller.uid != 0)
+    return fail(Errc::not_permitted, "only root may drain storage servers");
+  state_.txn.begin_operation();
+  TRY(state_.cluster.set_draining(state_.txn, args.server, args.drain));
+  log_info("core", "storage server {} is {}", args.server.value(),
+           args.drain ? "to be drained" : "not drained any more");
+  return EmptyResult{};
 }
 
 ClusterStatusResult RequestRunner::cluster_status() const {

@@ -90,6 +90,7 @@ class RequestRunner {
 
   Result<MetaResult> allocate(Session& session, const CoreRequest& request,
                               const AllocateArgs& args);
+  Result<MetaResult> drain(const CoreRequest& request, const DrainServerArgs& args);
   ClusterStatusResult cluster_status() const;
   void report(const Session& session, const ReportArgs& args);
 

@@ -68,6 +68,7 @@ Result<std::vector<CopyQueue::Row>> CopyQueue::look_at(Transaction& txn, Totals&
       const ChunkRecord* used = TRY(txn.find<tables::Chunks>(chunk));
       if (used == nullptr) {
         TRY(ops::forget_missing(txn, totals, server, chunk));
+        deferred_.erase(row.key);
         lost_.found(chunk);
       } else if (is_deferred(row.key)) {
         ++waiting;
@@ -98,6 +99,12 @@ Result<std::size_t> CopyQueue::live_copies(Transaction& txn, ServerId server, Ch
 bool CopyQueue::is_deferred(const MissingKey& key) const {
   const auto found = deferred_.find(key);
   return found != deferred_.end() && clock_.now() < found->second;
+}
+
+std::size_t CopyQueue::deferred() const {
+  const SteadyTime now = clock_.now();
+  return static_cast<std::size_t>(std::count_if(
+      deferred_.begin(), deferred_.end(), [&](const auto& entry) { return now < entry.second; }));
 }
 
 Result<void> CopyQueue::copied(Transaction& txn, Totals& totals, ServerId server, ChunkId chunk) {

@@ -43,7 +43,7 @@ class CopyQueue {
 
   const LostChunks& lost() const { return lost_; }
   // Copies that could not be made lately.
-  std::size_t deferred() const { return deferred_.size(); }
+  std::size_t deferred() const;
 
  private:
   struct Row {

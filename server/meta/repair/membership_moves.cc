@@ -21,6 +21,8 @@ std::size_t count(const std::vector<GroupMember>& members, MemberState state) {
 Result<std::vector<MembershipMoves::Dropped>> MembershipMoves::step(Transaction& txn,
                                                                     const Filled& filled) {
   facts_ = {};
+  memberships_ = cluster_.memberships();
+  looks_ = 0;
   std::vector<Dropped> dropped;
   std::size_t changes = 0;
   // The most endangered groups first, should there be too many for one step.
@@ -59,7 +61,10 @@ Result<bool> MembershipMoves::finish(Members& members, GroupId group, const Fill
     log_info("repair", "storage server {} has all of group {}", member.server.value(),
              group.value());
   }
-  if (count(members, MemberState::joining) > 0) return changed;
+  const bool stands = std::any_of(members.begin(), members.end(), [&](const GroupMember& member) {
+    return member.state == MemberState::active && cluster_.nodes().is_alive(member.server);
+  });
+  if (count(members, MemberState::joining) > 0 || !stands) return changed;
   for (const GroupMember& member : members)
     if (member.state == MemberState::leaving) dropped.push_back({group, member.server});
   const std::size_t before = members.size();
@@ -91,7 +96,8 @@ bool MembershipMoves::begin(Members& members, GroupId group) {
       ++facts_.no_source[leaves];
       continue;
     }
-    const auto taker = cluster_.replacement(group, staying);
+    if (++looks_ > kLooksMax) continue;
+    const auto taker = cluster_.replacement(group, staying, memberships_);
     const bool taken = taker && std::none_of(members.begin(), members.end(), [&](const auto& member) {
                          return member.server == *taker;
                        });
@@ -102,6 +108,7 @@ bool MembershipMoves::begin(Members& members, GroupId group) {
     --facts_.to_move[leaves];
     members[i].state = MemberState::leaving;
     members.push_back({*taker, MemberState::joining});
+    ++memberships_[*taker];
     changed = true;
     log_info("repair", "storage server {} takes the place of {} in group {}", taker->value(),
              leaves.value(), group.value());

@@ -7,7 +7,7 @@
 // it comes back.
 //
 //   members that are not leaving = what the policy asks for
-//   a leaving member is dropped only when all others are active
+//   a leaving member is dropped only when all others are active, and one of them is alive
 //   no group loses its last live member
 //
 // What stands is in the rows `P`; how far the filling has come is known by
@@ -37,8 +37,9 @@ class MembershipMoves {
   // Whether a joining member has all that it should have.
   using Filled = std::function<Result<bool>(GroupId, ServerId)>;
 
-  // Changed groups at most in one go.
+  // Changed groups at most in one go, and places looked for.
   static constexpr std::size_t kChangesMax = 64;
+  static constexpr std::size_t kLooksMax = 256;
 
   explicit MembershipMoves(Cluster& cluster) : cluster_(cluster) {}
 
@@ -61,6 +62,8 @@ class MembershipMoves {
 
   Cluster& cluster_;
   MoveFacts facts_;
+  Cluster::Memberships memberships_;  // of the step under way
+  std::size_t looks_ = 0;             // the same
 };
 
 }  // namespace dfs

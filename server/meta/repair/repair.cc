@@ -132,7 +132,8 @@ void Repair::refused(ServerId server) {
 }
 
 Result<void> Repair::reported(Transaction& txn, ServerId server, ChunkId chunk) {
-  if (cluster_.member(chunk.group(), server) == nullptr) return {};
+  const GroupMember* member = cluster_.member(chunk.group(), server);
+  if (member == nullptr || member->state == MemberState::leaving) return {};
   const ChunkRecord* used = TRY(txn.find<tables::Chunks>(chunk));
   if (used == nullptr) return {};
   return ops::note_missing(txn, row_.totals(), server, chunk, used->length);

@@ -71,9 +71,9 @@ std::vector<std::string> Repair::notes() const {
     if (care.lists.urgent())
       notes.push_back(fmt::format("the list of storage server {} is being compared, {} to go",
                                   server.value(), groups_text(care.lists.groups_left())));
-  if (queue_.deferred() > 0)
-    notes.push_back(fmt::format("{} copies could not be made lately and are tried again",
-                                queue_.deferred()));
+  if (const std::size_t deferred = queue_.deferred(); deferred > 0)
+    notes.push_back(
+        fmt::format("{} copies could not be made lately and are tried again", deferred));
   if (!queue_.lost().all().empty())
     notes.push_back(fmt::format("{} chunks are lost: no member of their groups has a good copy",
                                 queue_.lost().all().size()));

@@ -113,6 +113,7 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       AcquireLeaseArgs{inode, LeaseKind::write},
       ReturnLeasesArgs{{{inode, LeaseKind::read, 1, 2}, {InodeId{43}, LeaseKind::none, 3, 0}}},
       HoldArgs{inode, 2},
+      DrainServerArgs{ServerId{3}, true},
       CreateArgs{inode, name, FileType::regular, 0640, 0, true, true, true, 022},
       CreateArgs{inode, name, FileType::block_device, 0600, 0x801},
       CreateArgs{inode, "", FileType::regular, 0600, 0, false, true, false, 022, true},
@@ -446,6 +447,7 @@ TEST(Convert, KnowsWhatChangesTheNamespace) {
   EXPECT_FALSE(is_mutation(AcquireLeaseArgs{}));
   EXPECT_FALSE(is_mutation(ReturnLeasesArgs{}));
   EXPECT_FALSE(is_mutation(HoldArgs{}));
+  EXPECT_FALSE(is_mutation(DrainServerArgs{}));
 }
 
 }  // namespace

@@ -25,6 +25,35 @@ GroupMembers members(std::initializer_list<std::uint32_t> ids) {
   return all;
 }
 
+Candidate candidate(std::uint32_t id, std::string rack, std::string host,
+                    std::uint32_t memberships, std::uint64_t available = 100 * GiB) {
+  return {{ServerId{id}, "", std::move(rack), std::move(host)}, memberships, 100 * GiB, available};
+}
+
+TEST(ChooseReplacement, KeepsFailureDomainsApartBeforeItEvensLoad) {
+  const std::vector<PlacementServer> staying = {{ServerId{1}, "", "r1", "h1"},
+                                                {ServerId{2}, "", "r2", "h2"}};
+  EXPECT_EQ(choose_replacement({candidate(3, "r1", "h3", 0), candidate(4, "r3", "h4", 9)}, staying),
+            ServerId{4});
+  EXPECT_EQ(choose_replacement({candidate(3, "r1", "h1", 0), candidate(4, "r1", "h4", 9)}, staying),
+            ServerId{4})
+      << "the same rack, but another host";
+  EXPECT_EQ(choose_replacement({candidate(3, "r3", "h3", 5), candidate(4, "r3", "h4", 4)}, staying),
+            ServerId{4});
+}
+
+TEST(ChooseReplacement, CountsMembershipsByTheSizeOfServers) {
+  Candidate large = candidate(3, "", "", 5), small = candidate(4, "", "", 4);
+  large.capacity = 200 * GiB;
+  EXPECT_EQ(choose_replacement({large, small}, {}), ServerId{3});
+}
+
+TEST(ChooseReplacement, TakesNobodyWhoIsFull) {
+  EXPECT_EQ(choose_replacement({candidate(3, "", "", 0, kReplacementSpaceMin - 1)}, {}),
+            std::nullopt);
+  EXPECT_EQ(choose_replacement({}, {}), std::nullopt);
+}
+
 struct Load {
   std::uint32_t member = 0;
   std::uint32_t first = 0;

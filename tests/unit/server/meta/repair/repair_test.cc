@@ -77,6 +77,7 @@ TEST_F(Copies, ThatAreNowhereAreNamedUntilOneIsFound) {
   args.failed.push_back({chunk, true, "nobody has it"});
   ask(std::move(args)).value();
   EXPECT_EQ(status().repair.lost, std::vector{chunk});
+  EXPECT_EQ(status().repair.notes.size(), 2u) << "it waits, and it is lost";
   clock.advance(10s);
   copied(2, ask(2).to_copy);
   EXPECT_EQ(status().repair.lost_chunks, 0u);
@@ -84,9 +85,13 @@ TEST_F(Copies, ThatAreNowhereAreNamedUntilOneIsFound) {
 
 TEST_F(Copies, OfChunksThatNobodyUsesAnyMoreAreNotMade) {
   begin(3, 3);
-  write("a", {kTwo});
+  const ChunkId chunk = write("a", {kTwo});
+  RepairArgs args = question(2);
+  args.failed.push_back({chunk, true, "nobody has it"});
+  ask(std::move(args)).value();
   unlink(client, "a");
   EXPECT_TRUE(ask(2).to_copy.empty());
+  EXPECT_TRUE(status().repair.notes.empty());
   EXPECT_EQ(status().repair_queue, 0u);
 }
 
@@ -339,6 +344,34 @@ TEST_F(Moving, GoesOnAfterARestart) {
     EXPECT_EQ(group.members.size(), 3u);
     for (const GroupMember& member : group.members) EXPECT_NE(member.server, kOne);
   }
+}
+
+TEST_F(Moving, DrainsAServerThatIsAliveAndReadsFromItMeanwhile) {
+  begin(4, 3);
+  const ChunkId chunk = write("a");
+  const int drained = static_cast<int>(servers_of(chunk.group())[0].value());
+  get<EmptyResult>(client, DrainServerArgs{ServerId(static_cast<std::uint32_t>(drained))});
+  restart();
+  reconnect(client);
+  pass(2s, {1, 2, 3, 4});
+  EXPECT_TRUE(has_state(chunk.group(), drained, MemberState::leaving));
+  std::map<int, std::set<ChunkId>> has;
+  for (const auto& member : members(chunk.group()))
+    if (member.state != MemberState::joining) has[static_cast<int>(member.server.value())] = {chunk};
+  for (int round = 0; round < 10; ++round) {
+    for (const int server : {1, 2, 3, 4}) {
+      const RepairResult told = compare(server, has[server]);
+      for (const CopyTask& task : told.to_copy) has[server].insert(task.chunk);
+      copied(server, told.to_copy);
+    }
+    pass(2s, {1, 2, 3, 4});
+  }
+  const auto servers = status().repair.servers;
+  EXPECT_EQ(servers[static_cast<std::size_t>(drained - 1)].state, "drained");
+  CoreRequest stranger = request(client, DrainServerArgs{ServerId{1}});
+  stranger.caller.uid = 1000;
+  EXPECT_EQ(error_of(send(client, std::move(stranger))), Errc::not_permitted);
+  EXPECT_EQ(error_of(call(client, DrainServerArgs{ServerId{99}})), Errc::not_found);
 }
 
 TEST_F(Moving, SaysWhenNobodyCanTakeThePlace) {
