@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 
 from harness import KIB, MIB, check, check_equal, error_of, run, seeded, wait_until, write_file
@@ -226,21 +225,21 @@ os.pwrite(file, sys.stdin.buffer.read(), 1 << 20)
 
 
 def what_a_killed_mount_never_committed_is_reclaimed(space):
-    quick(meta_late_commit_max_ms=3000, meta_compare_interval_ms=2000, meta_compare_pause_ms=20)
+    quick(meta_late_commit_max_ms=3000, meta_compare_interval_ms=2000, meta_compare_pause_ms=20,
+          storage_upload_idle_max_ms=1000, storage_checkpoint_interval_ms=1000)
     with space.cluster(servers=2, replicas=2) as cluster:
         files = Files(cluster, seeded("orphans"))
         files.add(8)
         body = seeded("orphan").randbytes(3 * MIB)
-        meta = cluster.pid("meta")
         with subprocess.Popen(["python3", "-c", WRITER, cluster.mount / "never"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
             writer.stdout.readline()  # it has begun
-            os.kill(meta, signal.SIGSTOP)  # chunks can be stored, not committed
+            cluster.kill("meta")  # chunks can be stored, not committed
             writer.stdin.write(body)
             writer.stdin.close()
-            wait_until(lambda: find_in_files(cluster.directory / "storage1", body[:48]), "it is stored")
+            wait_until(lambda: find_in_files(cluster.directory / "storage1", body[-48:]), "it is stored")
             cluster.kill("mount1")
-            os.kill(meta, signal.SIGCONT)
+        cluster.start("meta")
         for name in ("storage1", "storage2"):
             wait_until(lambda: not find_in_files(cluster.directory / name, body[:48]),
                        f"{name} has given back what no file names", limit=60)
