@@ -100,6 +100,9 @@ class KernelSession final : public Session, private SessionState {
       return fail(Errc::internal, "libfuse refused the connection");
     }
     theirs.release();
+    // A kernel that could not be made to forget would show what is old.
+    to_tell_ = UniqueFd(::fcntl(device_.descriptor(), F_DUPFD_CLOEXEC, 0));
+    if (!to_tell_) return fail_errno(errno, "fcntl");
     return {};
   }
 
@@ -152,14 +155,8 @@ class KernelSession final : public Session, private SessionState {
   // Before the first answer that it could keep.
   void meet_kernel() {
     const bool has_epochs = editor_.kernel_minor() >= kernel::kMinorWithIncrementEpoch;
-    UniqueFd theirs(::fcntl(device_.descriptor(), F_DUPFD_CLOEXEC, 0));
-    if (!theirs) {
-      // Nobody could make it forget: it is told to keep nothing.
-      log_warn("fuse", "the kernel keeps no names: {}", fail_errno(errno, "fcntl").value().text);
-      return;
-    }
     forgets_names = has_epochs;
-    files.set_kernel(std::make_shared<DeviceCache>(std::move(theirs), has_epochs));
+    files.set_kernel(std::make_shared<DeviceCache>(std::move(to_tell_), has_epochs));
   }
 
   void serve(MutableBuffer request) {
@@ -200,6 +197,7 @@ class KernelSession final : public Session, private SessionState {
   }
 
   Device device_;
+  UniqueFd to_tell_;  // for notifications, until the kernel is met
   mutable std::mutex editor_mutex_;
   InitReplyEditor editor_;  // under editor_mutex_
   std::atomic<bool> introduced_{false};

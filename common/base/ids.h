@@ -53,6 +53,11 @@ class ChunkId {
   std::uint64_t value_ = 0;
 };
 
+// The ids of a group lie in [first_chunk_of(group), end_of_group(group)).
+constexpr ChunkId first_chunk_of(GroupId group) { return ChunkId{group, 0}; }
+constexpr ChunkId end_of_group(GroupId group) { return ChunkId{GroupId{group.value() + 1}, 0}; }
+constexpr ChunkId following(ChunkId chunk) { return ChunkId{chunk.value() + 1}; }
+
 // "g3-00000000a1": how a chunk is written for people and in JSON.
 std::string to_string(ChunkId chunk);
 

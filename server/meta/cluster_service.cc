@@ -64,9 +64,7 @@ Result<ListedChunks> from_proto(const v1::ListedChunks& message) {
   listed.first = ChunkId{message.first()};
   listed.end = ChunkId{message.end()};
   listed.checksum = message.checksum();
-  const GroupId group = listed.first.group();
-  const ChunkId group_end{GroupId{group.value() + 1}, 0};
-  if (listed.end <= listed.first || listed.end > group_end ||
+  if (listed.end <= listed.first || listed.end > end_of_group(listed.first.group()) ||
       message.chunks_size() > static_cast<int>(kListedChunksMax))
     return fail(Errc::bad_message, "a list of chunks that is no part of one group's");
   if (!message.named()) return listed;
@@ -77,7 +75,7 @@ Result<ListedChunks> from_proto(const v1::ListedChunks& message) {
     if (chunk < next || chunk >= listed.end || chunk.serial() == 0)
       return fail(Errc::bad_message, "a list of chunks that is out of order");
     listed.chunks->push_back(chunk);
-    next = ChunkId{value + 1};
+    next = following(chunk);
   }
   return listed;
 }

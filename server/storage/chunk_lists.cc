@@ -4,21 +4,16 @@
 #include <utility>
 
 namespace dfs::storage {
-namespace {
-
-ChunkId end_of(GroupId group) { return ChunkId{GroupId{group.value() + 1}, 0}; }
-
-}  // namespace
 
 Result<ListedChunks> list_chunks(const StoreSet& stores, const ListTask& task) {
   std::vector<ChunkId> chunks = TRY(stores.list(task.first, task.chunks_max));
-  const ChunkId group_end = end_of(task.first.group());
+  const ChunkId group_end = end_of_group(task.first.group());
   const bool is_all = chunks.size() < task.chunks_max || chunks.back() >= group_end;
   std::erase_if(chunks, [&](ChunkId chunk) { return chunk >= group_end; });
 
   ListedChunks listed;
   listed.first = task.first;
-  listed.end = is_all ? group_end : ChunkId{chunks.back().value() + 1};
+  listed.end = is_all ? group_end : following(chunks.back());
   listed.checksum = checksum_of_list(chunks);
   if (task.named) listed.chunks = std::move(chunks);
   return listed;
@@ -31,7 +26,7 @@ Result<std::vector<GroupId>> list_groups(const StoreSet& stores) {
     const std::vector<ChunkId> next = TRY(stores.list(first, 1));
     if (next.empty()) return groups;
     groups.push_back(next.front().group());
-    first = end_of(groups.back());
+    first = end_of_group(groups.back());
   }
 }
 

@@ -34,7 +34,7 @@ milliseconds Scrubber::step() {
   if (bytes_per_second_ == 0) return kRoundPause;
   if (!std::exchange(placed_, true)) {
     const auto groups = list_groups(stores_);
-    if (groups && !groups->empty()) position_ = ChunkId{(*groups)[start_ % groups->size()], 0};
+    if (groups && !groups->empty()) position_ = first_chunk_of((*groups)[start_ % groups->size()]);
   }
   const auto chunks = stores_.list(position_, kChunksAtOnce);
   if (!chunks) {
@@ -48,7 +48,7 @@ milliseconds Scrubber::step() {
   }
   std::uint64_t bytes = 0;
   for (const ChunkId chunk : *chunks) {
-    position_ = ChunkId{chunk.value() + 1};
+    position_ = following(chunk);
     const auto copy = check_copy(stores_, chunk);
     if (!copy) continue;  // the disk fails as a whole: its store says so
     bytes += copy->bytes + kLookBytes;

@@ -7,10 +7,6 @@ namespace {
 
 constexpr std::size_t kRowsAtOnce = 512;
 
-ChunkId first_of(GroupId group) { return ChunkId{group, 0}; }
-ChunkId end_of(GroupId group) { return ChunkId{GroupId{group.value() + 1}, 0}; }
-ChunkId following(ChunkId chunk) { return ChunkId{chunk.value() + 1}; }
-
 bool names(const GarbageRecord& record, ServerId server) {
   return std::find(record.servers.begin(), record.servers.end(), server) != record.servers.end();
 }
@@ -59,10 +55,10 @@ Result<GarbageCollector::Batch> GarbageCollector::next(Transaction& txn, Totals&
   std::size_t examined = 0;
   ChunkId& cursor = cursors_[server];
   for (const GroupId group : groups) {
-    ChunkId from = std::max(cursor, first_of(group));
+    ChunkId from = std::max(cursor, first_chunk_of(group));
     const std::vector<ServerId> members = directory.members_of(group);
-    while (from < end_of(group)) {
-      const auto rows = TRY(txn.rows<tables::Garbage>(from, end_of(group), kRowsAtOnce));
+    while (from < end_of_group(group)) {
+      const auto rows = TRY(txn.rows<tables::Garbage>(from, end_of_group(group), kRowsAtOnce));
       for (const auto& row : rows) {
         const bool waits = TRY(drop_strangers(txn, totals, members, row));
         if (waits && names(row.record, server)) batch.chunks.push_back(row.key);

@@ -20,8 +20,4 @@ Result<void> note_missing(Transaction& txn, Totals& totals, ServerId server, Chu
 // It has it, or needs it no more.
 Result<void> forget_missing(Transaction& txn, Totals& totals, ServerId server, ChunkId chunk);
 
-// The first chunk id of a group, and the first behind it.
-constexpr ChunkId first_chunk_of(GroupId group) { return ChunkId{group, 0}; }
-constexpr ChunkId end_of_group(GroupId group) { return ChunkId{GroupId{group.value() + 1}, 0}; }
-
 }  // namespace dfs::ops

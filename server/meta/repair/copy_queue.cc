@@ -57,8 +57,8 @@ std::vector<GroupId> CopyQueue::groups_of(ServerId server) const {
 Result<std::vector<CopyQueue::Row>> CopyQueue::look_at(Transaction& txn, Totals& totals,
                                                        ServerId server, GroupId group) {
   std::vector<Row> found;
-  MissingKey from{server, ops::first_chunk_of(group)};
-  const MissingKey end{server, ops::end_of_group(group)};
+  MissingKey from{server, first_chunk_of(group)};
+  const MissingKey end{server, end_of_group(group)};
   std::size_t waiting = 0;
   while (found.size() < kWindow && waiting < kDeferredMax) {
     auto rows = TRY(txn.rows<tables::Missing>(from, end, kRowsAtOnce));
@@ -78,7 +78,7 @@ Result<std::vector<CopyQueue::Row>> CopyQueue::look_at(Transaction& txn, Totals&
       }
     }
     if (rows.size() < kRowsAtOnce) break;
-    from.chunk = ChunkId{rows.back().key.chunk.value() + 1};
+    from.chunk = following(rows.back().key.chunk);
   }
   return found;
 }

@@ -21,7 +21,7 @@ class ListCheck {
   Result<ListFindings> run(const ListedChunks& listed) {
     const auto used = TRY(txn_.rows<tables::Chunks>(listed.first, listed.end, kListRowsMax));
     const bool cut = used.size() == kListRowsMax;
-    findings_.checked_to = cut ? ChunkId{used.back().key.value() + 1} : listed.end;
+    findings_.checked_to = cut ? following(used.back().key) : listed.end;
     if (!listed.chunks) {
       if (!cut && member_ != nullptr && checksum_of_list(keys(used)) == listed.checksum)
         return std::move(findings_);

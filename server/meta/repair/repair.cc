@@ -166,8 +166,8 @@ Result<bool> Repair::is_filled(Transaction& txn, GroupId group, ServerId server)
     care->second.lists.want(group);
     return false;
   }
-  const auto rows = TRY(txn.rows<tables::Missing>({server, ops::first_chunk_of(group)},
-                                                  {server, ops::end_of_group(group)},
+  const auto rows = TRY(txn.rows<tables::Missing>({server, first_chunk_of(group)},
+                                                  {server, end_of_group(group)},
                                                   kLostRowsMax));
   return rows.size() < kLostRowsMax && std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
            return queue_.lost().contains(row.key.chunk);
@@ -179,8 +179,8 @@ Result<bool> Repair::purge_some(Transaction& txn) {
   const auto [group, server] = to_purge_.front();
   std::size_t count = 0;
   if (cluster_.member(group, server) == nullptr) {  // not again
-    const auto rows = TRY(txn.rows<tables::Missing>({server, ops::first_chunk_of(group)},
-                                                    {server, ops::end_of_group(group)},
+    const auto rows = TRY(txn.rows<tables::Missing>({server, first_chunk_of(group)},
+                                                    {server, end_of_group(group)},
                                                     kPurgedAtOnce));
     for (const auto& row : rows)
       TRY(ops::forget_missing(txn, row_.totals(), server, row.key.chunk));

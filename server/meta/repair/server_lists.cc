@@ -51,7 +51,7 @@ bool ServerLists::begin_next(std::uint64_t table_version) {
   const GroupId group = waiting_.front();
   waiting_.pop_front();
   const bool urgent = haste_ == Haste::urgent || first_.contains(group);
-  current_ = Current{group, ops::first_chunk_of(group), table_version, urgent};
+  current_ = Current{group, first_chunk_of(group), table_version, urgent};
   return true;
 }
 
@@ -67,7 +67,7 @@ void ServerLists::checked(const ListFindings& findings, const ListedChunks& list
   current_->named = urgent;
   not_before_ = now + (urgent ? kUrgentPause : options_.pause);
   current_->position = std::max(findings.checked_to, listed.first);
-  if (current_->position < ops::end_of_group(current_->group)) return;
+  if (current_->position < end_of_group(current_->group)) return;
   compared_[current_->group] = current_->table_version;
   first_.erase(current_->group);
   current_.reset();

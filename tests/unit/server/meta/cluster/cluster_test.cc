@@ -10,15 +10,6 @@ using namespace std::chrono_literals;
 
 class ClusterTest : public CoreTest {
  protected:
-  // A core whose cluster keeps this many copies.
-  void use_replicas(std::uint32_t replicas) {
-    core.reset();
-    KvBatch wipe;
-    wipe.erase_range("", "\xff");
-    ASSERT_TRUE(store.write(wipe, KvDurability::stable));
-    config.replicas = replicas;
-    start();
-  }
   std::string cluster_id(Client& client) {
     return get<ClusterStatusResult>(client, ClusterStatusArgs{}).cluster;
   }
@@ -119,7 +110,7 @@ TEST_F(Registration, PushesTheNewGroupTableToSessions) {
 }
 
 TEST_F(Registration, GroupsAreMadeOnceThereAreEnoughServersAndNeverChange) {
-  use_replicas(3);
+  start_anew(3);
   add_server(1);
   add_server(2);
   const auto third = register_server(fresh_server(3));
@@ -133,7 +124,7 @@ TEST_F(Registration, GroupsAreMadeOnceThereAreEnoughServersAndNeverChange) {
 }
 
 TEST_F(Registration, TheGroupTableIsTheSameAfterARestart) {
-  use_replicas(2);
+  start_anew(2);
   for (int server = 1; server <= 3; ++server) add_server(server);
   Client client = connect();
   restart();
@@ -194,7 +185,7 @@ TEST_F(Allocation, SaysThatNoServerIsRegistered) {
 }
 
 TEST_F(Allocation, SaysHowManyServersAreMissing) {
-  use_replicas(3);
+  start_anew(3);
   add_server(1);
   add_server(2);
   Client client = connect();
@@ -256,7 +247,7 @@ TEST_F(Allocation, AvoidsServersThatTheClientSawFail) {
 }
 
 TEST_F(Allocation, GoesOnWithOneOfThreeServersDeadAndStopsWithTwo) {
-  use_replicas(3);
+  start_anew(3);
   for (int server = 1; server <= 3; ++server) add_server(server);
   Client client = connect();
   only_silent(1, 3);
@@ -315,7 +306,7 @@ TEST_F(Allocation, MakesGroupsForADirectoryThatWantsMoreCopies) {
 }
 
 TEST_F(Allocation, CountsSpaceWithItsCopies) {
-  use_replicas(3);
+  start_anew(3);
   for (int server = 1; server <= 3; ++server) add_server(server);
   Client client = connect();
   const auto space = get<StatFsResult>(client, StatFsArgs{});
@@ -325,7 +316,7 @@ TEST_F(Allocation, CountsSpaceWithItsCopies) {
 }
 
 TEST_F(Garbage, IsToldToEachMemberUntilAllHaveDeletedIt) {
-  use_replicas(2);
+  start_anew(2);
   add_server(1);
   add_server(2);
   Client client = connect();
@@ -407,7 +398,7 @@ TEST_F(Garbage, ComesInBoundedBatches) {
 }
 
 TEST_F(Garbage, AcknowledgementsOfAStrangerChangeNothing) {
-  use_replicas(2);
+  start_anew(2);
   for (int server = 1; server <= 3; ++server) add_server(server);
   Client client = connect();
   const InodeId inode = make_file(client, "a").inode;

@@ -166,6 +166,15 @@ class CoreTest : public ::testing::Test {
     ASSERT_TRUE(started) << started.error().to_string();
     core = std::move(*started);
   }
+  // A cluster with nothing in it that keeps this many copies.
+  void start_anew(std::uint32_t replicas) {
+    core.reset();
+    KvBatch wipe;
+    wipe.erase_range("", "\xff");
+    ASSERT_TRUE(store.write(wipe, KvDurability::stable));
+    config.replicas = replicas;
+    start();
+  }
   // As when the process died and came again: nothing is told to anybody.
   void restart() {
     core.reset();

@@ -15,12 +15,7 @@ class RepairTest : public CoreTest {
  protected:
   // A cluster of `servers` whose chunks have `replicas` copies.
   void begin(int servers, std::uint32_t replicas) {
-    core.reset();
-    KvBatch wipe;
-    wipe.erase_range("", "\xff");
-    ASSERT_TRUE(store.write(wipe, KvDurability::stable));
-    config.replicas = replicas;
-    start();
+    start_anew(replicas);
     for (int server = 1; server <= servers; ++server) add_server(server);
     client = connect();
   }
@@ -39,8 +34,8 @@ class RepairTest : public CoreTest {
   }
   RepairResult ask(int server) { return ask(question(server)).value(); }
 
-  // A server that has `chunks` is asked until nothing of its list is wanted
-  // for now; what it is told besides is added up.
+  // A server that has `chunks` is asked until no more of its list is
+  // wanted; what it is told besides is added up.
   RepairResult compare(int server, const std::set<ChunkId>& chunks) {
     RepairResult all;
     RepairArgs args = question(server);
