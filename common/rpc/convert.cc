@@ -329,4 +329,23 @@ Result<HeldLock> from_proto(const v1::HeldLock& message) {
   return held;
 }
 
+void to_proto(const SessionEstate& estate, v1::Estate& message) {
+  message.set_is_complete(estate.is_complete);
+  for (const HeldLock& lock : estate.locks) to_proto(lock, *message.add_locks());
+  for (const InodeId inode : estate.leases.read) message.add_read_leases(inode.value());
+  for (const InodeId inode : estate.leases.write) message.add_write_leases(inode.value());
+}
+
+Result<SessionEstate> from_proto(const v1::Estate& message) {
+  SessionEstate estate;
+  estate.is_complete = message.is_complete();
+  for (const v1::HeldLock& lock : message.locks()) {
+    const HeldLock held = TRY(from_proto(lock));
+    estate.locks.push_back(held);
+  }
+  for (const std::uint64_t inode : message.read_leases()) estate.leases.read.emplace_back(inode);
+  for (const std::uint64_t inode : message.write_leases()) estate.leases.write.emplace_back(inode);
+  return estate;
+}
+
 }  // namespace dfs

@@ -64,6 +64,9 @@ Result<FileLock> from_proto(const v1::FileLock& message);
 void to_proto(const HeldLock& held, v1::HeldLock& message);
 Result<HeldLock> from_proto(const v1::HeldLock& message);
 
+void to_proto(const SessionEstate& estate, v1::Estate& message);
+Result<SessionEstate> from_proto(const v1::Estate& message);
+
 v1::LeaseKind to_proto(LeaseKind kind);
 Result<LeaseKind> from_proto(v1::LeaseKind kind);
 void to_proto(const LeaseRecall& recall, v1::LeaseRecall& message);

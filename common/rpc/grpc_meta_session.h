@@ -30,7 +30,9 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
       : options_(std::move(options)),
         clock_(clock),
         loop_(CompletionLoop::shared()),
-        group_table_(std::make_shared<const GroupTable>()) {}
+        group_table_(std::make_shared<const GroupTable>()) {
+    take_over_record();
+  }
   ~GrpcMetaSession() override { close(); }
 
   Result<void> open();
@@ -46,6 +48,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   SessionId session() const override;
   const std::string& cluster() const override { return cluster_; }
   bool connected() const override;
+  bool adopted() const override { return adopted_.load(); }
   void set_held(std::function<std::vector<InodeId>()> held) override;
   void set_locks(std::function<std::vector<HeldLock>()> locks) override;
   void set_lease_hooks(LeaseHooks hooks) override;
@@ -75,6 +78,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   void take_response(v1::Response&& response);
   void take_group_table(const v1::GroupTable& message);
   void take_recall(const v1::LeaseRecall& message);
+  Result<void> take_estate(const v1::Welcome& welcome);
   void take_terms(const v1::Welcome& welcome);
   void probe(SteadyTime now);
   void break_off(Error why);
@@ -86,6 +90,10 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   void say_goodbye();
   void hang_up();
   void settle_the_rest();
+
+  void take_over_record();
+  void remember_locked();
+  void start_leases();
 
   Result<MetaResult> await(const PendingRequestPtr& request, Interrupt* interrupt,
                            LateTaker late);
@@ -120,6 +128,10 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   LeaseHooks leases_;
   LeaseTerms terms_;        // of the connection that stands
   SteadyTime welcomed_at_;  // asked for then
+  // The session is a former process's, and nobody here knows what it has.
+  bool adopting_ = false;
+  SessionEstate estate_;                   // told by the latest welcome
+  std::vector<LeaseRecall> early_recalls_;  // nobody could hear of them yet
   bool hello_due_ = false;
   Goodbye goodbye_ = Goodbye::none;
 
@@ -140,6 +152,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   std::atomic<std::size_t> unanswered_{0};
   std::atomic<bool> welcomed_{false};
   std::atomic<bool> over_{false};
+  std::atomic<bool> adopted_{false};
   std::atomic<std::size_t> failed_attempts_{0};
   std::atomic<bool> quiet_{false};
 };

@@ -12,6 +12,8 @@
 namespace dfs {
 
 struct LeaseHooks {
+  // Before all others, of a session that another process had: what it has.
+  std::function<void(const SessionEstate&)> adopted{};
   // Every lease that the session has; asked when it is resumed or made anew.
   std::function<LeaseClaims()> claims;
   // A connection stands; before any answer that comes over it, and after claims()

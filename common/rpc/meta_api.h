@@ -15,6 +15,8 @@
 
 namespace dfs {
 
+class RunningOperation;
+
 // --- names -------------------------------------------------------------------
 
 struct LookupArgs {
@@ -382,7 +384,14 @@ using MetaResult =
 struct Caller {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
+  // What the request is a part of, if whoever waits for that asks again after this
+  // process was killed (operation_table.h). Looked at while the call is made.
+  RunningOperation* operation = nullptr;
 };
+
+// What a mutation is about, whatever another run of the same operation would say
+// otherwise.
+std::uint64_t identity_of(const MetaArgs& args);
 
 // True for what changes the namespace: it gets a sequence number and happens
 // exactly once. (Release, report, touch and keep-alive do not; open does when it truncates.)

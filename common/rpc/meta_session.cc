@@ -189,21 +189,45 @@ void GrpcMetaSession::set_locks(std::function<std::vector<HeldLock>()> locks) {
 }
 
 void GrpcMetaSession::set_lease_hooks(LeaseHooks hooks) {
-  LeaseTerms terms;
-  SteadyTime asked;
-  {
-    const std::lock_guard lock(mutex_);
-    leases_ = hooks;
-    terms = terms_;
-    asked = welcomed_at_;
-  }
-  hooks.welcomed(terms);
-  hooks.confirmed(asked);
+  std::atomic<bool> started{false};
+  const auto start = [&] {
+    {
+      const std::lock_guard lock(mutex_);
+      leases_ = hooks;
+    }
+    start_leases();
+    started.store(true);
+  };
+  // Where nothing else that the hooks are told comes in between.
+  loop_->wait_until([&] { return started.load(); }, std::nullopt, nullptr,
+                    [&] { loop_->run_soon(start); });
 }
 
 void GrpcMetaSession::set_on_new_session(std::function<void(SessionId)> hook) {
   const std::lock_guard lock(mutex_);
   options_.on_new_session = std::move(hook);
+}
+
+// Goes on with the session that the record tells of, if it does.
+void GrpcMetaSession::take_over_record() {
+  pending_.remember_in(options_.record, options_.operations);
+  if (options_.record == nullptr || options_.record->session == 0) return;
+  session_ = SessionId{options_.record->session};
+  session_epoch_ = Epoch{options_.record->epoch};
+  adopting_ = true;
+}
+
+// The session is stored last: without it the rest says nothing.
+void GrpcMetaSession::remember_locked() {
+  SessionRecord* const record = options_.record;
+  if (record == nullptr) return;
+  if (record->session != session_.value()) {
+    record->session = 0;
+    record->last_sequence = 0;
+  }
+  record->epoch = session_epoch_.value();
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  record->session = session_.value();
 }
 
 // --- opening and closing -------------------------------------------------------------

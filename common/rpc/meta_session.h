@@ -20,6 +20,9 @@
 //     also beyond `soft_timeout`.
 //   * A server of another version or cluster ends the session for good: every
 //     call fails with that error.
+//   * A session that is remembered (`record`) is gone on with by the next process
+//     that is given the record. Until that has hooks for leases, or connects to
+//     a new session instead, the server keeps what the session has.
 //   * With a `held` hook, releases that were unanswered when it was asked are
 //     not repeated: what it lists no longer holds them, and the server starts
 //     from that list.
@@ -39,6 +42,8 @@
 #include "common/base/result.h"
 #include "common/rpc/lease_hooks.h"
 #include "common/rpc/meta_client.h"
+#include "common/rpc/operation_table.h"
+#include "common/rpc/session_record.h"
 
 namespace dfs {
 
@@ -70,6 +75,10 @@ class MetaSession : public MetaClient {
     std::function<void(SessionId new_session)> on_new_session;
     // The session answers recalls: it may be granted leases.
     bool wants_leases = false;
+    // Memory that outlives the process: which session this is, and the operations
+    // that have not been answered. May be null; else they outlive the session.
+    SessionRecord* record = nullptr;
+    OperationTable* operations = nullptr;
     // A newer group table has been taken over.
     std::function<void(const GroupTablePtr&)> on_group_table;
   };
@@ -93,12 +102,15 @@ class MetaSession : public MetaClient {
   // The id of the cluster that answered.
   virtual const std::string& cluster() const = 0;
   virtual bool connected() const = 0;
+  // It goes on with the session of `record`; false: that was unknown to the server,
+  // or there was none.
+  virtual bool adopted() const = 0;
   // Hooks that are known only after connecting; call before the session is
   // used by several threads.
   virtual void set_held(std::function<std::vector<InodeId>()> held) = 0;
   virtual void set_locks(std::function<std::vector<HeldLock>()> locks) = 0;
-  // Those that the session should have heard already are called at once. Before
-  // this a session must not ask for anything that grants a lease.
+  // Those that the session should have heard already are called before it returns.
+  // Before this a session must not ask for anything that grants a lease.
   virtual void set_lease_hooks(LeaseHooks hooks) = 0;
   virtual void set_on_new_session(std::function<void(SessionId)> hook) = 0;
 };

@@ -64,8 +64,11 @@ grpc::ByteBuffer GrpcMetaSession::make_hello() {
       held = options_.held;
       pending_.mark_releases_stale();
     }
-    if (session_ != SessionId{}) locks = options_.locks;
-    if (session_ != SessionId{}) claims = leases_.claims;
+    hello.set_adopts(adopting_);
+    if (session_ != SessionId{} && !adopting_) {
+      locks = options_.locks;
+      claims = leases_.claims;
+    }
   }
   if (held)
     for (const InodeId inode : held()) hello.add_held(inode.value());
@@ -218,6 +221,7 @@ void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
                    fmt::format("the metadata server at {} belongs to cluster {}, not to {}",
                                options_.address, welcome.cluster(), expected)});
   if (welcome.has_group_table()) take_group_table(welcome.group_table());
+  if (const auto taken = take_estate(welcome); !taken) return break_off(taken.error());
 
   const SessionId session{welcome.session()};
   std::function<void(SessionId)> on_new_session;
@@ -227,7 +231,7 @@ void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
     if (link_ != Link::greeting) return;
     const bool had_session = session_ != SessionId{};
     is_resumed = had_session && welcome.resumed() && session == session_;
-    if (had_session && !is_resumed) on_new_session = options_.on_new_session;
+    if (had_session && !is_resumed && !adopting_) on_new_session = options_.on_new_session;
   }
   // Before anything is asked under it by somebody who has not heard yet.
   if (on_new_session) on_new_session(session);
@@ -240,9 +244,11 @@ void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
     if (cluster_.empty()) cluster_ = std::move(*welcome.mutable_cluster());
     if (is_resumed) restart.stale = pending_.resume();
     else restart = pending_.restart();
+    adopted_.store(is_resumed && adopting_);
     unanswered_.store(pending_.size());
     session_ = session;
     session_epoch_ = Epoch{welcome.session_epoch()};
+    remember_locked();
     chunk_size_ = welcome.chunk_size();
     link_ = Link::up;
     last_sent_ = clock_.now();
@@ -259,6 +265,39 @@ void GrpcMetaSession::take_welcome(v1::Welcome&& welcome) {
   take_terms(welcome);
   welcomed_.store(true);
   stream->poke();
+}
+
+Result<void> GrpcMetaSession::take_estate(const v1::Welcome& welcome) {
+  SessionEstate estate = TRY(from_proto(welcome.estate()));
+  const std::lock_guard lock(mutex_);
+  // What is still to be given back is asked for again.
+  early_recalls_.clear();
+  estate_ = welcome.resumed() ? std::move(estate) : SessionEstate{};
+  return {};
+}
+
+// On the loop, once there are hooks.
+void GrpcMetaSession::start_leases() {
+  LeaseHooks hooks;
+  LeaseTerms terms;
+  SteadyTime asked;
+  SessionEstate estate;
+  std::vector<LeaseRecall> recalls;
+  bool adopts = false;
+  {
+    const std::lock_guard lock(mutex_);
+    hooks = leases_;
+    terms = terms_;
+    asked = welcomed_at_;
+    adopts = std::exchange(adopting_, false);
+    estate = std::exchange(estate_, {});
+    recalls = std::exchange(early_recalls_, {});
+  }
+  estate.lease_order = terms.order;
+  if (adopts && hooks.adopted) hooks.adopted(estate);
+  hooks.welcomed(terms);
+  hooks.confirmed(asked);
+  for (const LeaseRecall& recall : recalls) hooks.recalled(recall);
 }
 
 void GrpcMetaSession::take_terms(const v1::Welcome& welcome) {
@@ -286,6 +325,7 @@ void GrpcMetaSession::take_recall(const v1::LeaseRecall& message) {
   {
     const std::lock_guard lock(mutex_);
     recalled = leases_.recalled;
+    if (!recalled && adopting_) early_recalls_.push_back(*recall);
   }
   if (recalled) recalled(*recall);
 }

@@ -58,6 +58,9 @@ PendingRequest::PendingRequest(const MetaArgs& args, const Caller& caller)
   request.set_gid(caller.gid);
   to_proto(args, request);
   request.SerializeToString(&encoded);
+  if (!is_mutation || caller.operation == nullptr) return;
+  operation = caller.operation->id();
+  if (operation.table != nullptr) identity = identity_of(args);
 }
 
 Result<MetaResult> PendingRequest::take_answer() {
@@ -69,6 +72,7 @@ Result<MetaResult> PendingRequest::take_answer() {
 }
 
 void PendingRequests::add(PendingRequestPtr request) {
+  take_former_sequence(*request);
   request->id = next_id_++;
   append_number(request->encoded, kRequestId, request->id);
   request->queued = true;
@@ -84,11 +88,7 @@ bool PendingRequests::next_frame(grpc::ByteBuffer& frame) {
   while (!queue_.empty() && count < kRequestsPerFrameMax && bytes.size() < kFrameBytesWanted) {
     PendingRequest& request = *queue_.front();
     if (count > 0 && bytes.size() + request.encoded.size() > kMessageBytesMax / 2) break;
-    if (request.is_mutation && request.sequence == 0) {
-      request.sequence = next_sequence_++;
-      open_sequences_.insert(open_sequences_.end(), request.sequence);
-      append_number(request.encoded, kRequestSequence, request.sequence);
-    }
+    if (request.is_mutation && request.sequence == 0) give_sequence(request);
     request.sent = true;
     request.queued = false;
     bytes.push_back(kFrameRequests);
@@ -103,8 +103,37 @@ bool PendingRequests::next_frame(grpc::ByteBuffer& frame) {
   return true;
 }
 
+// Remembered before it is sent: a process that follows neither gives it to
+// something else nor forgets what it was given to.
+void PendingRequests::give_sequence(PendingRequest& request) {
+  request.sequence = next_sequence_++;
+  open_sequences_.insert(open_sequences_.end(), request.sequence);
+  append_number(request.encoded, kRequestSequence, request.sequence);
+  if (record_ != nullptr) record_->last_sequence = request.sequence;
+  if (request.operation.table != nullptr)
+    request.operation.table->record(request.operation.number, request.identity, request.sequence);
+}
+
+// A former process may have sent it already.
+void PendingRequests::take_former_sequence(PendingRequest& request) {
+  if (request.operation.table == nullptr) return;
+  const auto former = request.operation.table->take(request.operation.number, request.identity);
+  if (!former) return;
+  request.sequence = *former;
+  open_sequences_.insert(request.sequence);
+  append_number(request.encoded, kRequestSequence, request.sequence);
+}
+
+void PendingRequests::remember_in(SessionRecord* record, OperationTable* operations) {
+  record_ = record;
+  operations_ = operations;
+  if (record_ != nullptr) next_sequence_ = record_->last_sequence + 1;
+}
+
 std::uint64_t PendingRequests::answered_through() const {
-  return (open_sequences_.empty() ? next_sequence_ : *open_sequences_.begin()) - 1;
+  std::uint64_t open = open_sequences_.empty() ? next_sequence_ : *open_sequences_.begin();
+  if (operations_ != nullptr) open = std::min(open, operations_->oldest().value_or(open));
+  return open - 1;
 }
 
 void PendingRequests::settle_sequence(const PendingRequest& request) {
@@ -162,6 +191,7 @@ PendingRequests::Restart PendingRequests::restart() {
   }
   open_sequences_.clear();
   next_sequence_ = 1;
+  if (operations_ != nullptr) operations_->forget_sequences();
   restart.stale = resume();
   return restart;
 }

@@ -3,7 +3,8 @@
 //
 // Invariants:
 //   a sequence is given to a mutation when it is first sent, counting from 1;
-//   answered_through() < every sequence without an answer;
+//   answered_through() < every sequence without an answer, and every one of an
+//   operation that is not over;
 //   a request is queued or sent, and unanswered, exactly while it is in here.
 //
 // Threads: none of its own; the session locks around it.
@@ -26,6 +27,8 @@
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "common/rpc/meta_api.h"
+#include "common/rpc/operation_table.h"
+#include "common/rpc/session_record.h"
 #include "dfs/v1/meta.pb.h"
 
 namespace dfs {
@@ -50,6 +53,8 @@ struct PendingRequest {
   bool queued = false;         // to be sent, or sent again
   std::uint64_t id = 0;
   std::uint64_t sequence = 0;
+  OperationId operation;       // that it is a mutation of
+  std::uint64_t identity = 0;  // within it
   std::string encoded;         // a v1::Request; id and sequence are appended
   std::optional<SteadyTime> probes_at;  // asked to hear that the server knows the session
 
@@ -70,6 +75,10 @@ using PendingRequestPtr = std::shared_ptr<PendingRequest>;
 
 class PendingRequests {
  public:
+  // Where the session is remembered, and operations that are not over; either may
+  // be null. Sequences go on where they were there. Before anything is added.
+  void remember_in(SessionRecord* record, OperationTable* operations);
+
   std::size_t size() const { return unanswered_.size(); }
   bool holds(const PendingRequest& request) const { return unanswered_.contains(request.id); }
 
@@ -100,8 +109,12 @@ class PendingRequests {
 
  private:
   std::uint64_t answered_through() const;
+  void give_sequence(PendingRequest& request);
+  void take_former_sequence(PendingRequest& request);
   void settle_sequence(const PendingRequest& request);
 
+  SessionRecord* record_ = nullptr;
+  OperationTable* operations_ = nullptr;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_sequence_ = 1;
   std::map<std::uint64_t, PendingRequestPtr> unanswered_;  // by id, that is, in order

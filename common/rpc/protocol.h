@@ -10,7 +10,7 @@ namespace dfs {
 
 // Raised when an older peer would misunderstand; peers that differ refuse
 // each other with `wrong_version`.
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 
 // Chunk bytes in one frame of Put or Get: at most this, a multiple of kBlockSize.
 inline constexpr std::uint32_t kFrameBytesMax = 1 * MiB;

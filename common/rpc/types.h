@@ -163,6 +163,16 @@ struct LeaseClaims {
   std::vector<InodeId> read;
   std::vector<InodeId> write;
 };
+// What a session has, as the server tells a process that goes on with it in place
+// of one that was killed.
+struct SessionEstate {
+  std::uint64_t lease_order = 0;  // of the latest grant, or above
+  // False: the server was restarted, or it has ended the session. Then there is
+  // nothing, and others may have changed what the former process relied on.
+  bool is_complete = false;
+  LeaseClaims leases;
+  std::vector<HeldLock> locks;
+};
 // What the server says of leases when a connection stands.
 struct LeaseTerms {
   std::uint64_t order = 0;     // grants up to it that were not claimed are void

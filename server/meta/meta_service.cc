@@ -142,7 +142,8 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
                    .held = {},
                    .locks = {},
                    .wants_leases = hello.wants_leases(),
-                   .leases = {}};
+                   .leases = {},
+                   .adopts = hello.adopts()};
     args.held.reserve(static_cast<std::size_t>(hello.held_size()));
     for (const std::uint64_t inode : hello.held()) args.held.emplace_back(inode);
     args.locks.reserve(static_cast<std::size_t>(hello.locks_size()));
@@ -201,6 +202,7 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
     message.set_lease_order(result->leases.order);
     for (const InodeId inode : result->leases.lost) message.add_lost_leases(inode.value());
     message.set_protocol_version(kProtocolVersion);
+    if (result->estate) to_proto(*result->estate, *message.mutable_estate());
     peer_->send(serialize_message(frame));
     peer_->resume();
   }

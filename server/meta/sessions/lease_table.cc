@@ -20,6 +20,15 @@ LeaseTable::Standing LeaseTable::standing(LeaseKey key) const {
   return standing;
 }
 
+LeaseClaims LeaseTable::leases_of(SessionId session) const {
+  LeaseClaims leases;
+  visit_oldest(session, [&](const Lease& lease) {
+    (is_for_writing(lease.kind) ? leases.write : leases.read).push_back(lease.inode);
+    return true;
+  });
+  return leases;
+}
+
 std::size_t LeaseTable::count(SessionId session) const {
   const auto holder = holders_.find(session);
   return holder != holders_.end() ? holder->second.count : 0;

@@ -78,6 +78,7 @@ class LeaseTable {
   Standing standing(LeaseKey key) const;
   LeaseKind kind(LeaseKey key) const { return standing(key).own; }
   std::size_t count(SessionId session) const;
+  LeaseClaims leases_of(SessionId session) const;
   std::size_t size() const { return size_; }
   // Whether any session but this one has a lease on whatever inode.
   bool anybody_but(SessionId session) const { return size_ > count(session); }

@@ -132,6 +132,23 @@ bool LockTable::release_some(SessionId session) {
   return done;
 }
 
+std::vector<HeldLock> LockTable::held_by(SessionId session) const {
+  std::vector<HeldLock> held;
+  const auto of_session = sessions_.find(session);
+  if (of_session == sessions_.end()) return held;
+  for (const InodeId inode : of_session->second.inodes)
+    for (const auto& [owner, ranges] : inodes_.at(inode).holders)
+      if (owner.session == session)
+        for (const LockRanges::Range& range : ranges.all())
+          held.push_back({inode, {.family = owner.family,
+                                  .kind = range.kind,
+                                  .owner = owner.number,
+                                  .start = range.start,
+                                  .end = range.end,
+                                  .process = range.process}});
+  return held;
+}
+
 std::size_t LockTable::locks_of(SessionId session) const {
   const auto known = sessions_.find(session);
   return known == sessions_.end() ? 0 : known->second.locks;

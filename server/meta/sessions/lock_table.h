@@ -76,6 +76,7 @@ class LockTable {
   std::size_t locks() const { return lock_count_; }
   std::size_t waits() const { return wait_count_; }
   std::size_t locks_of(SessionId session) const;
+  std::vector<HeldLock> held_by(SessionId session) const;
   bool has_waits(SessionId session) const;
 
  private:

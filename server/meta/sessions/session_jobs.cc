@@ -12,7 +12,6 @@ namespace {
 constexpr std::size_t kNameBytesMax = 256;
 constexpr std::size_t kPlaceBytesMax = 4'096;
 constexpr std::size_t kReplyRowsAtOnce = 4'096;
-const std::vector<HeldLock> kNoLocks;
 constexpr const char* kSuperseded = "the session goes on as another one";
 
 // Which replies of a session the table has, for one that a former process knew.
@@ -46,6 +45,7 @@ class HelloJob final : public CoreJob {
     if (resumed_) {
       TRY(load_replies(state, *former));
       id_ = former->id;
+      was_known_ = former->back_since_start;
       record_ = former->record;
       record_.answered_through = former->replies.answered_through();
     } else {
@@ -70,10 +70,11 @@ class HelloJob final : public CoreJob {
     if (!committed) return reply_(fail(std::move(committed).error()));
     const Epoch epoch = record_.epoch;
     log_info("sessions", "session {} of {} on {} ({}) {}", id_.value(), record_.program,
-             record_.host, record_.place, resumed_ ? "goes on" : "begins");
+             record_.host, record_.place, what_it_does());
     state->sessions.connect(id_, std::move(record_), std::move(sink_), args_.held);
     if (superseded_) state->sessions.evict(args_.session, {Errc::session_lost, kSuperseded});
     if (args_.wants_leases && !resumed_) end_former(*state);
+    if (resumed_ && args_.adopts) find_estate(*state);
     take_locks(*state);
     LeaseTerms terms = take_leases(*state);
     reply_(WelcomeResult{.cluster = state->row.record().cluster,
@@ -84,10 +85,30 @@ class HelloJob final : public CoreJob {
                          .group_table = state->cluster.table(),
                          .chunk_size = state->row.record().chunk_size,
                          .session_timeout = state->config.session_timeout,
-                         .leases = std::move(terms)});
+                         .leases = std::move(terms),
+                         .estate = std::move(estate_)});
   }
 
  private:
+  const char* what_it_does() const {
+    if (!resumed_) return "begins";
+    return args_.adopts ? "goes on with another process" : "goes on";
+  }
+
+  // As if the session had said itself what it has. Of what it had before the
+  // server was started, nobody knows.
+  void find_estate(const CoreState& state) {
+    estate_.emplace();
+    estate_->is_complete = was_known_;
+    if (!was_known_) return;
+    estate_->leases = state.leases.table().leases_of(id_);
+    estate_->locks = state.locks.table().held_by(id_);
+  }
+  const std::vector<HeldLock>& claimed_locks() const {
+    return estate_ ? estate_->locks : args_.locks;
+  }
+  const LeaseClaims& claimed_leases() const { return estate_ ? estate_->leases : args_.leases; }
+
   // Another process of this machine has mounted at the place of one that was killed:
   // that one does not come back, and nobody is to wait for what it had.
   void end_former(CoreState& state) const {
@@ -108,8 +129,9 @@ class HelloJob final : public CoreJob {
 
   // What a session held that is not known any more may be another's by now.
   void take_locks(CoreState& state) const {
-    const std::size_t lost = state.locks.came(id_, resumed_ ? args_.locks : kNoLocks) +
-                             (resumed_ ? 0 : args_.locks.size());
+    const std::size_t lost =
+        state.locks.came(id_, resumed_ ? claimed_locks() : std::vector<HeldLock>{}) +
+        (resumed_ ? 0 : args_.locks.size());
     if (lost > 0)
       log_warn("sessions", "session {} of {} on {} ({}) has lost {} locks", id_.value(),
                args_.program, args_.host, args_.place, lost);
@@ -120,7 +142,7 @@ class HelloJob final : public CoreJob {
     LeaseTerms terms;
     terms.lease_time = state.config.lease_time;
     const bool believed = resumed_ && args_.wants_leases;
-    terms.lost = state.leases.came(id_, believed ? args_.leases : LeaseClaims{});
+    terms.lost = state.leases.came(id_, believed ? claimed_leases() : LeaseClaims{});
     terms.order = state.leases.order();
     if (believed) return terms;
     terms.lost = args_.leases.read;
@@ -148,6 +170,8 @@ class HelloJob final : public CoreJob {
   SessionId id_;
   SessionRecord record_;
   bool resumed_ = false;
+  bool was_known_ = false;  // it has been here since the server was started
+  std::optional<SessionEstate> estate_;
   bool superseded_ = false;  // the session that is asked for is an older one of this client
 };
 

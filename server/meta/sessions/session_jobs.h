@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct HelloArgs {
   std::vector<HeldLock> locks;
   bool wants_leases = false;
   LeaseClaims leases;
+  // A process that does not know what the session has, `held` aside, goes on with
+  // it: nothing of that is lost, and the welcome tells.
+  bool adopts = false;
 };
 struct WelcomeResult {
   std::string cluster;
@@ -36,6 +40,7 @@ struct WelcomeResult {
   std::uint32_t chunk_size = 0;
   std::chrono::milliseconds session_timeout{0};
   LeaseTerms leases;
+  std::optional<SessionEstate> estate;  // resumed by one that adopts
 };
 using WelcomeReply = std::function<void(Result<WelcomeResult>)>;
 
