@@ -258,6 +258,7 @@ void Committer::apply(Part& part, const Attributes& after) {
     // What was written meanwhile has a later time and keeps it.
     if (state.dirty_mtime == part.file.mtime) state.dirty_mtime.reset();
     if (part.file.clear_set_id) state.clear_set_id = false;
+    state.remember_locked();
     if (state.dirty.empty()) state.commit_only_after.reset();
     state.exclusive = false;
     state.notify_locked();

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/client/engine.h"
+#include "common/rpc/operation_table.h"
 
 namespace dfs {
 namespace {
@@ -23,6 +24,26 @@ constexpr std::uint64_t kPage = 4096;
 bool locks_a_page(const OpenFile& file, std::uint64_t offset, std::uint64_t length) {
   const bool fills = offset % kPage == 0 && length % kPage == 0;
   return !fills && file.locked_pages({offset, length}).length > 0;
+}
+
+// Where an append goes: where the same one went that a former process did not come
+// to answer, if it did that.
+std::uint64_t end_for(const InodeState& state, const Caller& caller) {
+  if (caller.operation != nullptr) {
+    const OperationId& operation = caller.operation->id();
+    if (operation.table != nullptr) {
+      const auto noted = operation.table->noted(operation.number);
+      if (noted && noted->inode == state.inode.value()) return noted->offset;
+    }
+  }
+  return state.size_locked();
+}
+
+void note_end(const InodeState& state, const Caller& caller, std::uint64_t offset) {
+  if (caller.operation == nullptr) return;
+  const OperationId& operation = caller.operation->id();
+  if (operation.table != nullptr)
+    operation.table->note(operation.number, {state.inode.value(), offset});
 }
 
 Result<void> await_change(std::unique_lock<std::mutex>& lock, InodeState& state,
@@ -66,7 +87,7 @@ Result<Engine::Attempt> Engine::try_write(InodeState& state, Write& write,
   if (state.error) return fail(*state.take_error_locked());
   if (!has_lease_locked(state, LeaseKind::write)) return Attempt::needs_lease;
 
-  if (context.append) write.offset = state.size_locked();
+  if (context.append) write.offset = end_for(state, context.caller);
   if (write.data.size() > kFileSizeMax - write.offset) return fail(Errc::file_too_big);
   const std::uint32_t chunk_size = chunk_size_locked(state);
   write.needed = state.dirty.blocks_needed(write.offset, write.data.size(), chunk_size);
@@ -74,12 +95,14 @@ Result<Engine::Attempt> Engine::try_write(InodeState& state, Write& write,
     return fail(Errc::invalid, "more in one write than the write buffer takes");
   if (write.needed > 0 && !buffer_.try_take(write.needed, write.fresh)) return Attempt::needs_room;
 
+  if (context.append) note_end(state, context.caller, write.offset);
   std::vector<PendingChunkPtr> sealed;
   write.was_clean = state.dirty.empty();
   if (write.was_clean) state.commit_only_after.reset();  // it was about other bytes
   state.dirty.write(write.offset, write.data, chunk_size, clock_.now(), write.fresh, sealed);
   state.dirty_mtime = clock_.wall();
   if (clears_set_id(state.attributes, context.caller)) state.clear_set_id = true;
+  state.remember_locked();
   write.sealed = !sealed.empty();
   if (state.pages_forgotten_at && write.begun - *state.pages_forgotten_at < kQueuedMost)
     write.pages_are_old = true;

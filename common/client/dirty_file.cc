@@ -85,7 +85,7 @@ PendingChunk& DirtyFile::chunk_for(std::uint64_t offset, std::size_t length, Ste
   if (length < kLargeWrite && scattered != nullptr) return *scattered;
   if (open >= kOpenChunksMax) return scattered != nullptr ? *scattered : *any;
 
-  chunks_.push_back(std::make_shared<PendingChunk>(buffer_, ++last_serial_, now));
+  chunks_.push_back(std::make_shared<PendingChunk>(buffer_, inode_, facts_, ++last_serial_, now));
   PendingChunk& chunk = *chunks_.back();
   chunk.file_offset = offset;
   chunk.next_offset = offset;
@@ -104,6 +104,7 @@ void DirtyFile::append(std::uint64_t offset, BufferView data, std::uint32_t chun
 
     const std::uint32_t at = chunk.length();
     chunk.append(data.first(count), fresh);
+    chunk.record.appended({offset, static_cast<std::uint32_t>(count), at});
     chunk.live_bytes += count;
     ranges_.insert({offset, count, &chunk, at}, [this](const Range& range) { lost(range); });
     chunk.contiguous = chunk.contiguous && continues;
@@ -118,6 +119,37 @@ void DirtyFile::append(std::uint64_t offset, BufferView data, std::uint32_t chun
     }
   }
   forget_dead();
+}
+
+// In the order in which they were written, so that a kill in the middle of a write
+// leaves nothing that was not there before or after it.
+void DirtyFile::restore(const std::vector<WriteJournal::Former>& former, SteadyTime now) {
+  struct Piece {
+    PendingChunk* chunk;
+    WriteJournal::Former::Piece piece;
+  };
+  std::vector<Piece> pieces;
+  for (const WriteJournal::Former& each : former) {
+    chunks_.push_back(std::make_shared<PendingChunk>(buffer_, each, ++last_serial_, now));
+    for (const auto& piece : each.runs) pieces.push_back({chunks_.back().get(), piece});
+    facts_ = each.facts;
+  }
+  std::sort(pieces.begin(), pieces.end(),
+            [](const Piece& a, const Piece& b) { return a.piece.order < b.piece.order; });
+  for (const auto& [chunk, piece] : pieces) {
+    const WriteJournal::Run& run = piece.run;
+    chunk->live_bytes += run.length;
+    ++chunk->runs;
+    ranges_.insert({run.offset, run.length, chunk, run.chunk_offset},
+                   [this](const Range& range) { lost(range); });
+  }
+  forget_dead();
+}
+
+void DirtyFile::set_facts(const UnsentFacts& facts) {
+  if (facts == facts_) return;
+  facts_ = facts;
+  for (const PendingChunkPtr& chunk : chunks_) chunk->record.set_facts(facts_);
 }
 
 void DirtyFile::seal_one(PendingChunk& chunk, std::vector<PendingChunkPtr>& sealed) {
@@ -142,6 +174,7 @@ void DirtyFile::cut(std::uint64_t offset, std::uint64_t length) {
 
 void DirtyFile::lost(const Range& range) {
   range.source->live_bytes -= range.length;
+  range.source->record.lost(range.source_offset, range.length);
   if (range.source->live_bytes == 0) some_dead_ = true;
 }
 

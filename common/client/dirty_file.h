@@ -33,7 +33,9 @@ class DirtyFile {
   using Ranges = RangeMap<PendingChunk*>;
   using Range = Ranges::Range;
 
-  explicit DirtyFile(WriteBuffer& buffer) : buffer_(buffer) {}
+  explicit DirtyFile(WriteBuffer& buffer, InodeId inode = {}) : buffer_(buffer), inode_(inode) {}
+  // What a former process had of the file; before anything else.
+  void restore(const std::vector<WriteJournal::Former>& former, SteadyTime now);
 
   // Blocks that write() may need for this; 0 when it continues an open chunk
   // that has room and lies over nothing that is dirty already.
@@ -58,6 +60,10 @@ class DirtyFile {
   // To be called when a chunk leaves `uploading`: forgets it if nothing refers to it.
   void release_if_dead(PendingChunk& chunk);
 
+  // What the journal has to say of the file besides its bytes.
+  void set_facts(const UnsentFacts& facts);
+  const UnsentFacts& facts() const { return facts_; }
+
   const Ranges& ranges() const { return ranges_; }
   const std::vector<PendingChunkPtr>& chunks() const { return chunks_; }
   bool empty() const { return chunks_.empty(); }
@@ -77,6 +83,8 @@ class DirtyFile {
   void forget_dead();
 
   WriteBuffer& buffer_;
+  const InodeId inode_;
+  UnsentFacts facts_;
   Ranges ranges_;
   std::vector<PendingChunkPtr> chunks_;
   std::uint64_t last_serial_ = 0;

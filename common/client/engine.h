@@ -10,6 +10,7 @@
 //   lock_operations.cc       locks
 //   lease_operations.cc      leases, and what a kernel may keep
 //   access_time_operations.cc  access times
+//   adoption.cc              going on where another process was killed
 //
 // Threads: any.
 #pragma once
@@ -44,7 +45,10 @@ namespace dfs {
 
 class Engine final : public FileSystem {
  public:
-  Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storage, Clock& clock);
+  Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storage, Clock& clock,
+         WriteJournal* journal);
+  // What a former process had written; before any other call.
+  void restore(std::vector<WriteJournal::Former> former);
 
   Result<Attributes> lookup(InodeId parent, const std::string& name,
                             const CallContext& context) override;
@@ -118,6 +122,9 @@ class Engine final : public FileSystem {
   void set_kernel(std::shared_ptr<KernelCache> kernel) override {
     keeper_.set_kernel(std::move(kernel));
   }
+  OpenFilePtr reopen(const FormerFile& file) override;
+  Result<void> catch_up(const CallContext& context) override;
+  void repeats_are_over(const std::function<bool(std::uint64_t)>& comes_again) override;
 
  private:
   class LockInWait;
@@ -231,6 +238,10 @@ class Engine final : public FileSystem {
   void set_lock_right(InodeId inode, const FileLock& lock);
   void cancel_lock(InodeId inode, const FileLock& lock, std::uint64_t ticket);
 
+  // adoption.cc
+  void adopt(const SessionEstate& estate);
+  Result<void> ask_again(InodeState& state, const CallContext& context);
+
   std::uint32_t chunk_size_locked(const InodeState& state) const;
   WaitLimits limits(const CallContext& context) const;
 
@@ -255,6 +266,16 @@ class Engine final : public FileSystem {
   WriteBack write_back_;
   HeldLocks held_;
   std::atomic<std::uint64_t> last_ticket_{0};
+  // What locks were asked for through in the former process; until they are adopted.
+  struct LockedThrough {
+    InodeId inode;
+    LockFamily family;
+    std::uint64_t owner;
+    const void* file;
+  };
+  Guarded<std::vector<LockedThrough>> locked_through_;
+  // What the kernel has in its pages may be older than the leases that are here.
+  std::atomic<bool> pages_are_doubtful_{false};
   LateCalls late_;
   struct Space {
     StatFsResult told;

@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/client/engine.h"
+#include "common/rpc/operation_table.h"
 
 namespace dfs {
 namespace {
@@ -16,16 +17,19 @@ constexpr std::size_t kIdleStatesMax = 16384;
 
 Result<std::unique_ptr<FileSystem>> FileSystem::create(const ClientConfig& config,
                                                        MetaClient& meta, StoragePool& storage,
-                                                       Clock& clock) {
+                                                       Clock& clock, WriteJournal* journal) {
   TRY(config.validate());
-  return std::make_unique<Engine>(config, meta, storage, clock);
+  auto engine = std::make_unique<Engine>(config, meta, storage, clock, journal);
+  if (journal != nullptr) engine->restore(journal->take_former());
+  return engine;
 }
 
-Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storage, Clock& clock)
+Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storage, Clock& clock,
+               WriteJournal* journal)
     : config_(config),
       meta_(meta),
       clock_(clock),
-      buffer_(config_.write_buffer_bytes),
+      buffer_(config_.write_buffer_bytes, journal),
       inodes_(buffer_, std::min(kIdleStatesMax, config_.inodes_max),
               [this](const InodeState& state) { go_on_knowing_locked(state); }),
       gate_(clock_),
@@ -124,7 +128,9 @@ WaitLimits Engine::limits(const CallContext& context) const {
 
 Result<void> Engine::change_exclusively(const InodeStatePtr& state, MetaArgs args,
                                         const CallContext& context, Apply apply) {
-  TRY(write_back_.begin_exclusive(*state, context.interrupt));
+  RunningOperation* const operation = context.caller.operation;
+  TRY(write_back_.begin_exclusive(*state, operation != nullptr ? operation->id().number : 0,
+                                  context.interrupt));
   const auto settle = [this, state, apply = std::move(apply)](const Result<MetaResult>& answer,
                                                                LateCalls::Arrival arrival) {
     meta_sync_.changed();

@@ -63,6 +63,7 @@ struct CallContext {
 
 // What holds a file open. Released by FileSystem::close(), once.
 class OpenFile;
+class WriteJournal;
 using OpenFilePtr = std::shared_ptr<OpenFile>;
 
 struct OpenOptions {
@@ -114,6 +115,15 @@ struct Created {
   bool created = false;  // false: it was there and has been opened
 };
 
+// A file that a former process of this mount had open, and its programs still have.
+struct FormerFile {
+  InodeId inode;
+  OpenOptions options;
+  // Who asked last for a lock through it.
+  std::optional<std::uint64_t> posix_owner;
+  std::optional<std::uint64_t> flock_owner;
+};
+
 struct CopyRange {
   std::uint64_t from = 0;  // where it is in the file it is copied from
   std::uint64_t to = 0;    // where it goes in the other
@@ -122,9 +132,11 @@ struct CopyRange {
 
 class FileSystem {
  public:
-  // `meta` and `storage` must outlive the result.
+  // `meta` and `storage` must outlive the result, and so must `journal`, where bytes
+  // that are written and not committed outlive the process; null: they do not.
   static Result<std::unique_ptr<FileSystem>> create(const ClientConfig& config, MetaClient& meta,
-                                                    StoragePool& storage, Clock& clock);
+                                                    StoragePool& storage, Clock& clock,
+                                                    WriteJournal* journal = nullptr);
   virtual ~FileSystem() = default;
 
   // --- names ---
@@ -278,6 +290,28 @@ class FileSystem {
   // The session was lost and a new one stands: what is cached is doubted.
   virtual void session_replaced() {}
   virtual LeaseHooks lease_hooks() { return {}; }
+
+
+  // --- for a mount that goes on in place of a process that was killed ---
+  // In this order, before any other call: the kernel is set, files are opened again,
+  // the hooks are given to the session (LeaseHooks::adopted), catch_up().
+
+  // Asks nobody: the session said that it is open.
+  virtual OpenFilePtr reopen(const FormerFile& file) {
+    static_cast<void>(file);
+    return nullptr;
+  }
+  // Learns what has to be known of what was opened so. Waits for the server.
+  //   interrupted
+  virtual Result<void> catch_up(const CallContext& context) {
+    static_cast<void>(context);
+    return {};
+  }
+  // What the former process was about to change is not waited for any more, unless
+  // `comes_again(operation)`: whoever asked for it would have asked again by now.
+  virtual void repeats_are_over(const std::function<bool(std::uint64_t)>& comes_again) {
+    static_cast<void>(comes_again);
+  }
 
  private:
   ReplyBarrier replies_;

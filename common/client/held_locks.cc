@@ -137,6 +137,15 @@ std::vector<FileLock> HeldLocks::end_of(InodeId inode, const void* through) {
   return ends;
 }
 
+void HeldLocks::adopt(const HeldLock& held, const void* through) {
+  table_.with([&](Table& table) {
+    Owner& owner = table.owners[key_of(held.inode, held.lock)];
+    owner.ranges.set(held.lock);
+    owner.through = through;
+    count_.store(table.owners.size(), std::memory_order_relaxed);
+  });
+}
+
 std::vector<HeldLock> HeldLocks::say_all() {
   return table_.with([](Table& table) {
     std::vector<HeldLock> all;

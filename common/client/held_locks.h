@@ -60,6 +60,10 @@ class HeldLocks {
   // The locks that were last asked for through this file, as what removes them.
   std::vector<FileLock> end_of(InodeId inode, const void* through);
 
+  // A former process of the session was granted it, through a file that is open here
+  // as `through`; null: nobody knows.
+  void adopt(const HeldLock& held, const void* through);
+
   std::vector<HeldLock> say_all();
   // Nothing is held any more. Returns how much was.
   std::size_t forget_all();

@@ -19,6 +19,7 @@ void InodeState::learn_locked(const Attributes& fresh, SteadyTime now) {
   take_attributes_locked(fresh, now);
   // While a change of ours is on its way, its answer says whose change this is.
   if (!exclusive && fresh.data_change > contents_change) others_changed_locked(fresh.data_change);
+  remember_locked();
 }
 
 // Of two answers that say the same, the one with the later grant holds for longer.
@@ -66,6 +67,7 @@ bool InodeState::own_change_locked(const Attributes& after, SteadyTime now) {
     others_changed_locked(change);
   }
   if (!attributes_at || after.change >= attributes.change) take_attributes_locked(after, now);
+  remember_locked();
   return ours_alone;
 }
 

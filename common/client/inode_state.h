@@ -39,7 +39,7 @@ struct UnsyncedChunk {
 
 class InodeState {
  public:
-  InodeState(InodeId id, WriteBuffer& buffer) : inode(id), dirty(buffer) {}
+  InodeState(InodeId id, WriteBuffer& buffer) : inode(id), dirty(buffer, id) {}
 
   const InodeId inode;
   mutable std::mutex mutex;
@@ -68,6 +68,9 @@ class InodeState {
   // So too, unless it is a commit. It takes what is buffered when its answer
   // comes, maybe long after its caller has gone; so writes wait.
   bool holds_writes = false;
+  // The change on its way is one of a former process, which this operation repeats;
+  // 0: it is not.
+  std::uint64_t awaits_operation = 0;
   std::optional<Error> error;  // for the next flush, fsync or close
   bool gone = false;           // the server does not have the inode any more
   bool dropped = false;        // it was removed and in no use: bytes of it were not sent
@@ -133,6 +136,12 @@ class InodeState {
   // A change of the contents at `when` is there: earlier writes do not set mtime any more.
   void changed_at_locked(WallNanos when) {
     if (dirty.empty() || dirty_mtime <= when) dirty_mtime.reset();
+    remember_locked();
+  }
+  // What would have to be committed with what is buffered, by this process or the next.
+  void remember_locked() {
+    if (!dirty.empty())
+      dirty.set_facts({dirty_mtime, clear_set_id, contents_change, dirty.facts().changed_by});
   }
   // The server made a change of ours, after which the attributes are `after`.
   // True: the extents may follow it; false: they already show it or are unknown.

@@ -291,6 +291,21 @@ void LeaseGate::welcomed(const LeaseTerms& terms) {
   }
 }
 
+// They began before anything that asks for them back, and nobody knows when they
+// were renewed last.
+void LeaseGate::adopt(const LeaseClaims& claims, std::uint64_t order) {
+  constexpr std::uint64_t kBeforeAll = 1;
+  const auto take = [&](const std::vector<InodeId>& inodes, LeaseKind kind) {
+    for (const InodeId inode : inodes) {
+      Shard& shard = shard_of(inode);
+      const std::lock_guard lock(shard.mutex);
+      shard.leases[inode] = Lease{kind, kBeforeAll, order, {}};
+    }
+  };
+  take(claims.read, LeaseKind::read);
+  take(claims.write, LeaseKind::write);
+}
+
 std::vector<InodeId> LeaseGate::forget_all() {
   std::vector<InodeId> all;
   for (Shard& shard : shards_) {

@@ -136,6 +136,9 @@ class LeaseGate {
   LeaseClaims claims();
   // Those of `terms` that are lost are gone when it returns.
   void welcomed(const LeaseTerms& terms);
+  // A former process of the session had these; nothing that is known here came with
+  // them. Before welcomed(), whose order is `order`.
+  void adopt(const LeaseClaims& claims, std::uint64_t order);
   // Forgets everything, and takes no grant up to the terms of the next session.
   std::vector<InodeId> forget_all();
   // The server knew the session at `asked`.

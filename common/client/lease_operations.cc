@@ -286,7 +286,8 @@ FileSystem::Keep Engine::keep_name(InodeId directory, const std::string& name,
 // --- the session -----------------------------------------------------------------------------
 
 LeaseHooks Engine::lease_hooks() {
-  return {.claims = [this] { return gate_.claims(); },
+  return {.adopted = [this](const SessionEstate& estate) { adopt(estate); },
+          .claims = [this] { return gate_.claims(); },
           .welcomed =
               [this](const LeaseTerms& terms) {
                 gate_.welcomed(terms);

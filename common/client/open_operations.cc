@@ -9,7 +9,7 @@ Opened Engine::opened_locked(const InodeStatePtr& state, const OpenOptions& opti
   Opened result;
   // Under a lease the pages are right whoever read them: what was not was forgotten
   // with the lease before.
-  const bool under_lease = config_.leases &&
+  const bool under_lease = config_.leases && !pages_are_doubtful_ &&
                            freshness_.leases_decide(state->attributes.consistency) &&
                            gate_.keeps(state->inode, state->attributes.lease_order);
   result.keep_cache = (under_lease || state->pages_usable_locked()) && !options.direct;

@@ -10,10 +10,32 @@ constexpr std::size_t kBlock = WriteBuffer::kBlock;
 
 }  // namespace
 
+PendingChunk::PendingChunk(WriteBuffer& buffer, const WriteJournal::Former& former,
+                           std::uint64_t serial_number, SteadyTime now)
+    : serial(serial_number),
+      born(now),
+      phase(ChunkPhase::sealed),
+      contiguous(false),
+      record(*buffer.journal(), former),
+      blocks_(buffer) {
+  for (const auto& piece : former.runs)
+    length_ = std::max(length_, piece.run.chunk_offset + piece.run.length);
+  // Of what was at its end nothing may be alive any more.
+  const auto rest = former.blocks.begin() + static_cast<std::ptrdiff_t>(block_count(length_));
+  buffer.take_former({former.blocks.begin(), rest}, blocks_);
+  BlockList unused(buffer);
+  buffer.take_former({rest, former.blocks.end()}, unused);
+  for (std::size_t at = 0; (at + 1) * kBlock <= length_; ++at)
+    checksums_.push_back(checksum_of({blocks_[at], kBlock}));
+}
+
 void PendingChunk::append(BufferView data, BlockList& fresh) {
   while (!data.empty()) {
     const std::size_t within = length_ % kBlock;
-    if (within == 0) blocks_.adopt(fresh);
+    if (within == 0) {
+      blocks_.adopt(fresh);
+      record.owns(blocks_[blocks_.size() - 1], blocks_.size() - 1);
+    }
     std::byte* block = blocks_[blocks_.size() - 1];
     const std::size_t count = std::min(data.size(), kBlock - within);
     std::memcpy(block + within, data.data(), count);

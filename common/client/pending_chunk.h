@@ -24,6 +24,7 @@
 #include "common/base/bytes.h"
 #include "common/base/checksum.h"
 #include "common/base/clock.h"
+#include "common/client/chunk_record.h"
 #include "common/client/write_buffer.h"
 #include "common/rpc/storage_client.h"
 
@@ -54,8 +55,12 @@ struct UploadProgress {
 
 class PendingChunk {
  public:
-  PendingChunk(WriteBuffer& buffer, std::uint64_t serial_number, SteadyTime now)
-      : serial(serial_number), born(now), blocks_(buffer) {}
+  PendingChunk(WriteBuffer& buffer, InodeId inode, const UnsentFacts& facts,
+               std::uint64_t serial_number, SteadyTime now)
+      : serial(serial_number), born(now), record(buffer.journal(), inode, facts), blocks_(buffer) {}
+  // What a former process had, sealed.
+  PendingChunk(WriteBuffer& buffer, const WriteJournal::Former& former,
+               std::uint64_t serial_number, SteadyTime now);
 
   // Appends `data`, which takes its memory from `fresh` when a block is full.
   void append(BufferView data, BlockList& fresh);
@@ -83,6 +88,7 @@ class PendingChunk {
   std::uint32_t runs = 0;              // appended ranges
   std::uint64_t live_bytes = 0;        // that the file's dirty ranges refer to
   UploadProgress upload;
+  ChunkRecord record;
 
  private:
   BlockList blocks_;

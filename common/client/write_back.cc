@@ -13,6 +13,12 @@ namespace {
 constexpr std::size_t kCommitBatch = 8;
 constexpr std::chrono::milliseconds kCommitPause{50};
 
+void set_changed_by_locked(InodeState& state, std::uint64_t operation) {
+  UnsentFacts facts = state.dirty.facts();
+  facts.changed_by = operation;
+  state.dirty.set_facts(facts);
+}
+
 }  // namespace
 
 WriteBack::WriteBack(const Parts& parts)
@@ -251,13 +257,19 @@ Result<void> WriteBack::commit_step(const InodeStatePtr& state, Target& target,
   return {};
 }
 
-Result<void> WriteBack::begin_exclusive(InodeState& state, Interrupt* interrupt) {
+Result<void> WriteBack::begin_exclusive(InodeState& state, std::uint64_t operation,
+                                        Interrupt* interrupt) {
   std::unique_lock lock(state.mutex);
   const Wake wake = wait_until(lock, state.changed, {parts_.clock, interrupt, std::nullopt},
-                               [&] { return !state.exclusive; });
+                               [&] {
+                                 return !state.exclusive ||
+                                        (operation != 0 && state.awaits_operation == operation);
+                               });
   if (wake == Wake::interrupted) return fail(Errc::interrupted, "waiting for a commit");
   state.exclusive = true;
   state.holds_writes = true;
+  state.awaits_operation = 0;
+  set_changed_by_locked(state, operation);
   return {};
 }
 
@@ -266,6 +278,8 @@ void WriteBack::end_exclusive(InodeState& state) {
     const std::lock_guard lock(state.mutex);
     state.exclusive = false;
     state.holds_writes = false;
+    state.awaits_operation = 0;
+    set_changed_by_locked(state, 0);
     state.notify_locked();
   }
   kick();

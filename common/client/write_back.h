@@ -72,7 +72,9 @@ class WriteBack {
 
   // Between the two no commit of the inode is on its way, none can start, and
   // write() waits. What was written stays buffered meanwhile.
-  Result<void> begin_exclusive(InodeState& state, Interrupt* interrupt);
+  // `operation`: of which it is a part, 0: none. If this process is killed in between,
+  // the next one begins where this was, and waits for the operation to come again.
+  Result<void> begin_exclusive(InodeState& state, std::uint64_t operation, Interrupt* interrupt);
   void end_exclusive(InodeState& state);
 
  private:

@@ -12,9 +12,29 @@ void BlockList::adopt(BlockList& other) {
   other.blocks_.pop_back();
 }
 
-WriteBuffer::WriteBuffer(std::size_t bytes_max)
-    : blocks_max_(bytes_max / kBlock), region_(blocks_max_ * kBlock) {
+WriteBuffer::WriteBuffer(std::size_t bytes_max, WriteJournal* journal)
+    : blocks_max_(bytes_max / kBlock),
+      journal_(journal),
+      own_(journal == nullptr ? std::optional<MemoryRegion>(std::in_place, blocks_max_ * kBlock)
+                              : std::nullopt),
+      memory_(journal == nullptr ? own_->data() : journal->blocks().data()) {
   free_.reserve(blocks_max_);
+  if (journal_ == nullptr) return;
+  invariant(journal_->blocks().size() >= blocks_max_ * kBlock, "the journal has all blocks");
+  // Those behind the last one that was used are handed out in order, as new ones.
+  for (std::size_t at = 0; at < blocks_max_; ++at)
+    if (journal_->is_in_use(at)) never_used_ = at + 1;
+  for (std::size_t at = never_used_; at-- > 0;) {
+    if (journal_->is_in_use(at)) {
+      ++used_;
+    } else {
+      free_.push_back(memory_ + at * kBlock);
+    }
+  }
+}
+
+void WriteBuffer::take_former(const std::vector<std::byte*>& blocks, BlockList& into) {
+  into.blocks_.insert(into.blocks_.end(), blocks.begin(), blocks.end());
 }
 
 bool WriteBuffer::try_take(std::size_t count, BlockList& into) {
@@ -26,7 +46,7 @@ bool WriteBuffer::try_take(std::size_t count, BlockList& into) {
       into.blocks_.push_back(free_.back());
       free_.pop_back();
     } else {
-      into.blocks_.push_back(region_.data() + never_used_++ * kBlock);
+      into.blocks_.push_back(memory_ + never_used_++ * kBlock);
     }
   }
   return true;
@@ -52,6 +72,8 @@ std::size_t WriteBuffer::used_bytes() const {
 }
 
 void WriteBuffer::give(std::vector<std::byte*>& blocks) {
+  if (journal_ != nullptr)
+    for (const std::byte* block : blocks) journal_->free_block(block);
   const std::lock_guard lock(mutex_);
   used_ -= blocks.size();
   free_.insert(free_.end(), blocks.begin(), blocks.end());

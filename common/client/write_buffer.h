@@ -11,11 +11,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/client/memory_region.h"
+#include "common/client/write_journal.h"
 #include "common/client/wait.h"
 
 namespace dfs {
@@ -46,12 +48,17 @@ class WriteBuffer {
  public:
   static constexpr std::size_t kBlock = kBlockSize;
 
-  explicit WriteBuffer(std::size_t bytes_max);
+  // With a journal, which outlives it, the blocks are the journal's, and those that a
+  // former process used are in use.
+  explicit WriteBuffer(std::size_t bytes_max, WriteJournal* journal = nullptr);
   WriteBuffer(const WriteBuffer&) = delete;
   WriteBuffer& operator=(const WriteBuffer&) = delete;
 
   // All of `count` blocks into `into`, or false and none.
   [[nodiscard]] bool try_take(std::size_t count, BlockList& into);
+  // Blocks of a former process.
+  void take_former(const std::vector<std::byte*>& blocks, BlockList& into);
+  WriteJournal* journal() const { return journal_; }
   // Waits until `count` blocks are free; they may be gone again when it returns.
   // While somebody waits, pressed() is true.
   Wake wait_for_room(std::size_t count, const WaitLimits& limits);
@@ -65,7 +72,9 @@ class WriteBuffer {
   void give(std::vector<std::byte*>& blocks);
 
   const std::size_t blocks_max_;
-  const MemoryRegion region_;
+  WriteJournal* const journal_;
+  std::optional<MemoryRegion> own_;  // without a journal
+  std::byte* const memory_;
   mutable std::mutex mutex_;
   std::condition_variable returned_;
   std::vector<std::byte*> free_;
