@@ -69,13 +69,18 @@ Result<Background> Background::enter() {
   return Background(std::move(childs));
 }
 
-Result<void> Background::succeeded() {
+Result<void> leave_terminal() {
   UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!nothing) return fail_errno(errno, "/dev/null");
   if (::chdir("/") != 0) return fail_errno(errno, "chdir /");
   for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::dup2(nothing.get(), standard) < 0) return fail_errno(errno, "dup2");
   }
+  return {};
+}
+
+Result<void> Background::succeeded() {
+  TRY(leave_terminal());
   TRY(write_all(report_.get(), kReady));
   report_ = UniqueFd();
   return {};

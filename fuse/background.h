@@ -12,6 +12,10 @@
 
 namespace dfs::fuse {
 
+// Input and output of this process lead nowhere from now on; it is in no directory
+// that somebody may want to unmount.
+Result<void> leave_terminal();
+
 class Background {
  public:
   // Splits the process; returns in the child only. Before any thread is started.

@@ -56,8 +56,8 @@ Result<void> clear_set_id(Request& request, InodeId inode) {
   return {};
 }
 
-FileHandle& file_of(const fuse_file_info& info) {
-  return HandleTable<FileHandle>::get(info.fh);
+FileHandle& file_of(const Request& request, const fuse_file_info& info) {
+  return request.state().open_files.get(info.fh);
 }
 
 // What FUSE_HANDLE_KILLPRIV_V2 makes our duty, for a write or truncation by
@@ -78,7 +78,7 @@ Result<void> drop_set_id(Request& request, InodeId inode, SetIdMemory* memory) {
 
 Result<void> write_all(Request& request, InodeId inode, const fuse_file_info& info,
                        std::uint64_t offset, BufferView data) {
-  FileHandle& file = file_of(info);
+  FileHandle& file = file_of(request, info);
   if (current_hints().kill_set_id) {
     TRY(drop_set_id(request, inode, &file.set_id));
   }
@@ -107,16 +107,35 @@ Result<Created> create_file(Request& request, InodeId parent, const char* name,
   return request.files().create(parent, name, mode, exclusive, options, request.context());
 }
 
-std::uint64_t keep(Request& request, OpenFilePtr file, int flags) {
-  auto kept = std::make_unique<FileHandle>();
-  kept->file = std::move(file);
-  kept->syncs_changes = (flags & O_DSYNC) != 0;  // O_SYNC has this bit too
-  return request.state().open_files.add(std::move(kept));
+std::unique_ptr<FileHandle> handle_of(OpenFilePtr file, int flags) {
+  auto handle = std::make_unique<FileHandle>();
+  handle->file = std::move(file);
+  handle->syncs_changes = (flags & O_DSYNC) != 0;  // O_SYNC has this bit too
+  return handle;
+}
+
+Result<std::uint64_t> keep(Request& request, InodeId inode, OpenFilePtr file, int flags) {
+  std::unique_ptr<FileHandle> kept = handle_of(std::move(file), flags);
+  HandleRecord record{};
+  record.kind = HandleRecord::file;
+  record.inode = inode.value();
+  record.flags = flags;
+  record.made_for = current_hints().number;
+  const auto number = request.state().open_files.add(kept, record);
+  if (number) return *number;
+  request.files().close(std::move(kept->file));
+  return fail(Errc::no_memory, "too many files are open");
 }
 
 void close_file(SessionState& state, std::uint64_t number) {
-  const std::unique_ptr<FileHandle> handle = state.open_files.take(number);
-  state.files.close(std::move(handle->file));
+  if (const auto handle = state.open_files.take(number)) state.files.close(std::move(handle->file));
+}
+
+// Opened by a process that did not come to tell the kernel.
+void close_untold(SessionState& state) {
+  if (!current_hints().is_repeated) return;
+  if (const auto number = state.memory.handles().take_made_for(current_hints().number))
+    close_file(state, *number);
 }
 
 // The kernel has each write through O_SYNC followed by an fsync; of other
@@ -141,9 +160,22 @@ Result<std::uint64_t> copy_range(Request& request, FileHandle& from, FileHandle&
 
 }  // namespace
 
+void reopen_file(SessionState& state, const HandleRecord& record) {
+  const auto owner = [](std::uint64_t stored) {
+    return stored == 0 ? std::nullopt : std::optional(stored - 1);
+  };
+  FormerFile former;
+  former.inode = InodeId{record.inode};
+  former.options = to_options(state, record.flags);
+  former.posix_owner = owner(record.posix_owner);
+  former.flock_owner = owner(record.flock_owner);
+  state.open_files.put(record.number, handle_of(state.files.reopen(former), record.flags));
+}
+
 void do_open(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Request request(handle, Operation::open, InodeId{inode});
   SessionState& state = request.state();
+  close_untold(state);
   const OpenOptions options = to_options(state, info->flags);
   Result<Opened> opened = open_file(request, InodeId{inode}, info->flags);
   if (options.truncate) request.changed();
@@ -153,7 +185,9 @@ void do_open(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   info->noflush = needs_no_flush(options, *opened);
   // The kernel knows of an access only where it has asked for bytes.
   if (opened->access_time_moved) state.forget_attributes(InodeId{inode});
-  info->fh = keep(request, std::move(opened->file), info->flags);
+  const auto number = keep(request, InodeId{inode}, std::move(opened->file), info->flags);
+  if (!number) return request.reply_error(number.error());
+  info->fh = *number;
   if (!request.reply_open(*info)) close_file(state, info->fh);
 }
 
@@ -161,13 +195,17 @@ void do_create(fuse_req_t handle, fuse_ino_t parent, const char* name, mode_t mo
                fuse_file_info* info) {
   Request request(handle, Operation::create, InodeId{parent});
   SessionState& state = request.state();
+  close_untold(state);
   Result<Created> created =
       create_file(request, InodeId{parent}, name, mode & kPermissionBits, info->flags);
   request.changed();
   if (!created) return request.reply_error(created.error());
   info->direct_io = to_options(state, info->flags).past_pages;
-  info->fh = keep(request, std::move(created->file), info->flags);
-  if (!request.reply_create(InodeId{parent}, name, created->attributes, *info)) close_file(state, info->fh);
+  const auto number = keep(request, created->attributes.inode, std::move(created->file), info->flags);
+  if (!number) return request.reply_error(number.error());
+  info->fh = *number;
+  if (!request.reply_create(InodeId{parent}, name, created->attributes, *info))
+    close_file(state, info->fh);
 }
 
 void do_read(fuse_req_t handle, fuse_ino_t inode, std::size_t size, off_t offset,
@@ -175,7 +213,7 @@ void do_read(fuse_req_t handle, fuse_ino_t inode, std::size_t size, off_t offset
   Request request(handle, Operation::read, InodeId{inode});
   const MutableBuffer into = WorkerPool::payload();
   const auto bytes =
-      request.files().read(*file_of(*info).file, static_cast<std::uint64_t>(offset),
+      request.files().read(*file_of(request, *info).file, static_cast<std::uint64_t>(offset),
                            into.first(std::min(size, into.size())),
                            reading(request, info->flags));
   if (!bytes) return request.reply_error(bytes.error());
@@ -195,7 +233,7 @@ void do_write(fuse_req_t handle, fuse_ino_t inode, const char* data, std::size_t
 
 void do_flush(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Request request(handle, Operation::flush, InodeId{inode});
-  OpenFile& file = *file_of(*info).file;
+  OpenFile& file = *file_of(request, *info).file;
   // In this order: what goes wrong with the bytes is for flush() to report.
   const Result<void> unlocked =
       request.files().release_locks(file, info->lock_owner, request.context());
@@ -206,7 +244,7 @@ void do_flush(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
 
 void do_fsync(fuse_req_t handle, fuse_ino_t inode, int, fuse_file_info* info) {
   Request request(handle, Operation::fsync, InodeId{inode});
-  request.reply(request.files().fsync(*file_of(*info).file, request.context()));
+  request.reply(request.files().fsync(*file_of(request, *info).file, request.context()));
 }
 
 void do_release(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
@@ -219,7 +257,7 @@ void do_fallocate(fuse_req_t handle, fuse_ino_t inode, int mode, off_t offset, o
                   fuse_file_info* info) {
   Request request(handle, Operation::fallocate, InodeId{inode});
   const FileRange range{static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(length)};
-  const auto allocated = allocate(request, file_of(*info), mode, range);
+  const auto allocated = allocate(request, file_of(request, *info), mode, range);
   request.changed();
   request.reply(allocated);
 }
@@ -231,7 +269,7 @@ void do_lseek(fuse_req_t handle, fuse_ino_t inode, off_t offset, int whence,
     return request.reply_error({Errc::invalid, "only SEEK_DATA and SEEK_HOLE come here"});
   }
   const auto found =
-      request.files().seek(*file_of(*info).file, static_cast<std::uint64_t>(offset),
+      request.files().seek(*file_of(request, *info).file, static_cast<std::uint64_t>(offset),
                            whence == SEEK_DATA, request.context());
   if (!found) return request.reply_error(found.error());
   if (!*found) return request.reply_beyond_end();
@@ -247,7 +285,7 @@ void do_copy_file_range(fuse_req_t handle, fuse_ino_t, off_t from_offset,
   range.from = static_cast<std::uint64_t>(from_offset);
   range.to = static_cast<std::uint64_t>(to_offset);
   range.length = std::min<std::uint64_t>(length, kCopyBytesMax);
-  const auto copied = copy_range(request, file_of(*from_info), file_of(*to_info), range);
+  const auto copied = copy_range(request, file_of(request, *from_info), file_of(request, *to_info), range);
   request.changed();
   if (!copied) return request.reply_error(copied.error());
   request.reply_written(*copied);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "fuse/operations.h"
+#include "fuse/request_hints.h"
 #include "fuse/worker_pool.h"
 
 namespace dfs::fuse {
@@ -121,7 +122,7 @@ Result<void> fill(Listing& listing, DirectoryHandle& directory, DirectoryPage pa
 }
 
 void list(Request& request, fuse_file_info* info, Style style, std::size_t size, off_t offset) {
-  DirectoryHandle& directory = HandleTable<DirectoryHandle>::get(info->fh);
+  DirectoryHandle& directory = request.state().open_directories.get(info->fh);
   const MutableBuffer room = WorkerPool::payload();
   const auto at = static_cast<std::uint64_t>(offset);
   const std::uint64_t cookie = at > kOffsetAfterDotDot ? at - kOffsetAfterDotDot : 0;
@@ -137,9 +138,19 @@ void list(Request& request, fuse_file_info* info, Style style, std::size_t size,
 
 }  // namespace
 
+void reopen_directory(SessionState& state, const HandleRecord& record) {
+  const bool keeps_access_time = (record.flags & O_NOATIME) != 0;
+  state.open_directories.put(
+      record.number, std::make_unique<DirectoryHandle>(InodeId{record.inode}, keeps_access_time));
+}
+
 void do_opendir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Request request(handle, Operation::opendir, InodeId{inode});
   SessionState& state = request.state();
+  if (current_hints().is_repeated) {
+    if (const auto untold = state.memory.handles().take_made_for(current_hints().number))
+      state.open_directories.take(*untold);
+  }
   const bool keeps_access_time = (info->flags & O_NOATIME) != 0;
   if (state.config.names_are_known) {
     CallContext context = request.context();
@@ -148,8 +159,15 @@ void do_opendir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
     info->cache_readdir = opened.may_keep;
     info->keep_cache = opened.is_kept;
   }
-  info->fh = state.open_directories.add(
-      std::make_unique<DirectoryHandle>(InodeId{inode}, keeps_access_time));
+  auto opened = std::make_unique<DirectoryHandle>(InodeId{inode}, keeps_access_time);
+  HandleRecord record{};
+  record.kind = HandleRecord::directory;
+  record.inode = inode;
+  record.flags = info->flags;
+  record.made_for = current_hints().number;
+  const auto number = state.open_directories.add(opened, record);
+  if (!number) return request.reply_error({Errc::no_memory, "too much is open"});
+  info->fh = *number;
   if (!request.reply_open(*info)) state.open_directories.take(info->fh);
 }
 

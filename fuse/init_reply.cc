@@ -32,11 +32,11 @@ std::uint64_t wanted_flags(const KernelFeatures& features, std::uint64_t offered
 
 }  // namespace
 
-void InitReplyEditor::saw_request(BufferView request) {
-  if (request.size() < sizeof(fuse_in_header) + kInitInBytesWithFlags) return;
+bool InitReplyEditor::saw_request(BufferView request) {
+  if (request.size() < sizeof(fuse_in_header) + kInitInBytesWithFlags) return false;
   fuse_in_header header;
   std::memcpy(&header, request.data(), sizeof header);
-  if (header.opcode != FUSE_INIT) return;
+  if (header.opcode != FUSE_INIT) return false;
 
   fuse_init_in body{};
   const BufferView rest = request.subspan(sizeof header);
@@ -45,6 +45,7 @@ void InitReplyEditor::saw_request(BufferView request) {
   kernel_minor_ = body.minor;
   offered_ = body.flags;
   if (body.flags & FUSE_INIT_EXT) offered_ |= std::uint64_t{body.flags2} << 32;
+  return true;
 }
 
 std::optional<InitReplyEditor::Edited> InitReplyEditor::edit(std::span<const iovec> reply) {

@@ -21,8 +21,8 @@ class InitReplyEditor {
  public:
   explicit InitReplyEditor(KernelFeatures wanted) : wanted_(wanted) {}
 
-  // To be shown every request read from the kernel until done().
-  void saw_request(BufferView request);
+  // To be shown every request read from the kernel until done(). True: it is FUSE_INIT.
+  bool saw_request(BufferView request);
   // If `reply` answers the FUSE_INIT request seen, returns the answer to send
   // instead; nothing otherwise. Afterwards done().
   struct Edited {
@@ -34,6 +34,7 @@ class InitReplyEditor {
   bool done() const { return done_; }
   // What both sides agreed on; valid when done().
   std::uint64_t agreed() const { return agreed_; }
+  std::uint64_t offered() const { return offered_; }
   std::uint32_t kernel_minor() const { return kernel_minor_; }
 
  private:

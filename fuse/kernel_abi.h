@@ -54,6 +54,12 @@ static_assert(sizeof(StatxOut) == 288);
 // Init flag (protocol 7.39): what is opened with FOPEN_DIRECT_IO can be mapped.
 inline constexpr std::uint64_t kDirectIoAllowMmap = std::uint64_t{1} << 36;
 
+// Init flag and notification (protocol 7.40): every request that was read and not
+// answered comes again, with this bit in its `unique`.
+inline constexpr std::uint64_t kHasResend = std::uint64_t{1} << 39;
+inline constexpr int kNotifyResend = 7;
+inline constexpr std::uint64_t kUniqueResend = std::uint64_t{1} << 63;
+
 // Notification (protocol 7.44): every cached name is asked for again.
 inline constexpr int kNotifyIncrementEpoch = 8;
 inline constexpr std::uint32_t kMinorWithIncrementEpoch = 44;

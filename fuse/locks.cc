@@ -62,7 +62,8 @@ void set_lock(Request& request, const OpenFilePtr& file, const FileLock& lock, P
   if (!locked && !waits) return request.reply_error(locked.error());
 
   FileSystem& files = request.files();
-  const Caller caller = request.context().caller;
+  // Of which no mutation comes.
+  const Caller caller{request.context().caller.uid, request.context().caller.gid};
   const std::shared_ptr<LockWaits> late = request.state().lock_waits;
   const LockWaits::Number number = late->add(request);
   if (locked) return late->settle(number, locked);
@@ -71,8 +72,16 @@ void set_lock(Request& request, const OpenFilePtr& file, const FileLock& lock, P
   }));
 }
 
-const OpenFilePtr& file_of(const fuse_file_info& info) {
-  return HandleTable<FileHandle>::get(info.fh).file;
+const OpenFilePtr& file_of(const Request& request, const fuse_file_info& info) {
+  return request.state().open_files.get(info.fh).file;
+}
+
+// The next process is to know which file ends the lock when it is closed. Before it
+// is asked for.
+void note_owner(const Request& request, const fuse_file_info& info, const FileLock& lock) {
+  HandleRecord* const record = request.state().memory.handles().find(info.fh);
+  if (record == nullptr || lock.kind == LockKind::unlocked) return;
+  (lock.family == LockFamily::posix ? record->posix_owner : record->flock_owner) = lock.owner + 1;
 }
 
 }  // namespace
@@ -80,7 +89,7 @@ const OpenFilePtr& file_of(const fuse_file_info& info) {
 void do_getlk(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info, struct flock* range) {
   Request request(handle, Operation::getlk, InodeId{inode});
   const auto found =
-      request.files().get_lock(*file_of(*info), to_lock(*info, *range), request.context());
+      request.files().get_lock(*file_of(request, *info), to_lock(*info, *range), request.context());
   if (!found) return request.reply_error(found.error());
   struct flock answer {};
   answer.l_type = F_UNLCK;
@@ -91,7 +100,9 @@ void do_getlk(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info, struct 
 void do_setlk(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info, struct flock* range,
               int sleeps) {
   Request request(handle, Operation::setlk, InodeId{inode});
-  set_lock(request, file_of(*info), to_lock(*info, *range),
+  const FileLock lock = to_lock(*info, *range);
+  note_owner(request, *info, lock);
+  set_lock(request, file_of(request, *info), lock,
            sleeps != 0 ? Patience::waits : Patience::none);
 }
 
@@ -107,7 +118,8 @@ void do_flock(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info, int ope
     case LOCK_EX: lock.kind = LockKind::exclusive; break;
     default: lock.kind = LockKind::unlocked; break;
   }
-  set_lock(request, file_of(*info), lock, waits ? Patience::waits : Patience::none);
+  note_owner(request, *info, lock);
+  set_lock(request, file_of(request, *info), lock, waits ? Patience::waits : Patience::none);
 }
 
 }  // namespace dfs::fuse

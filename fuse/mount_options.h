@@ -29,6 +29,9 @@ struct MountOptions {
   ClientConfig client;
   bool local_reads = true;  // see common/rpc/local_reader.h
 
+  // By two processes, one of which can be killed and replaced.
+  bool supervised = false;
+
   // In the foreground; otherwise dfs-mount returns when the mount answers.
   bool foreground = false;
   int ready_fd = -1;

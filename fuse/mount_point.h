@@ -42,6 +42,11 @@ class MountPoint {
   // reads device().
   static Result<MountPoint> mount(const Options& options);
 
+  // What another process has mounted, whose `device` it handed over.
+  static MountPoint adopt(const Options& options, UniqueFd device) {
+    return MountPoint(options, std::move(device));
+  }
+
   MountPoint(MountPoint&& other) noexcept;
   MountPoint& operator=(MountPoint&&) = delete;
   ~MountPoint();

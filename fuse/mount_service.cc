@@ -36,12 +36,24 @@ std::string describe(const FileSystem::Unsent& unsent) {
 
 }  // namespace
 
+MountPoint::Options place_of(const MountOptions& options, const std::filesystem::path& directory) {
+  MountPoint::Options where;
+  where.directory = directory;
+  where.source = "dfs#" + options.server;
+  where.flags = options.flags;
+  where.allow_other = options.allow_other;
+  where.method = MountPoint::default_method();
+  return where;
+}
+
 Result<std::unique_ptr<MountService>> MountService::start(const MountOptions& options,
-                                                          const std::filesystem::path& directory,
-                                                          StopSignals& stop) {
-  std::unique_ptr<MountService> service(new MountService(stop));
+                                                          const Mount& mount, MountMemory& memory,
+                                                          WriteJournal* journal, StopSignals& stop) {
+  std::unique_ptr<MountService> service(new MountService(memory, journal, stop));
   TRY(service->connect(options));
-  TRY(service->mount(options, directory));
+  TRY(service->attach(options, mount));
+  service->listen_to_session();
+  TRY(service->begin(options));
   return service;
 }
 
@@ -58,8 +70,8 @@ MountService::~MountService() {
   if (meta_) meta_->end();
 }
 
-Result<void> MountService::connect(const MountOptions& options) {
-  SystemClock& clock = SystemClock::instance();
+// Whoever waits for what a former process did not answer waits for the servers too.
+Result<std::unique_ptr<MetaSession>> MountService::connect_to_meta(const MountOptions& options) {
   MetaSession::Options session;
   session.address = options.server;
   session.program = "dfs-mount";
@@ -68,7 +80,25 @@ Result<void> MountService::connect(const MountOptions& options) {
   session.soft_timeout = options.client.soft_timeout;
   session.connect_timeout = kConnectTimeout;
   session.wants_leases = options.client.leases;
-  meta_ = TRY(MetaSession::connect(std::move(session), clock));
+  session.record = &memory_.session();
+  session.operations = &memory_.operations();
+  session.held = [this] {
+    std::vector<InodeId> held;
+    for (const HandleRecord& record : memory_.handles().former())
+      if (record.kind == HandleRecord::file) held.emplace_back(record.inode);
+    return held;
+  };
+  for (;;) {
+    auto connected = MetaSession::connect(session, SystemClock::instance());
+    const bool may_pass = !connected && is_retryable(connected.error().code);
+    if (connected || !may_pass || !memory_.has_former() || stop_.is_asked()) return connected;
+    log_warn("fuse", "waiting for the servers: {}", connected.error().to_string());
+  }
+}
+
+Result<void> MountService::connect(const MountOptions& options) {
+  SystemClock& clock = SystemClock::instance();
+  meta_ = TRY(connect_to_meta(options));
 
   StorageClientOptions storage;
   storage.cluster = meta_->cluster();
@@ -78,8 +108,12 @@ Result<void> MountService::connect(const MountOptions& options) {
   MetaSession& meta = *meta_;
   storage_ = GrpcStoragePool::create(
       std::move(storage), [&meta] { return meta.group_table(); }, clock);
-  files_ = TRY(FileSystem::create(client_config(options), meta, *storage_, clock));
+  files_ = TRY(FileSystem::create(client_config(options), meta, *storage_, clock, journal_));
 
+  return {};
+}
+
+void MountService::listen_to_session() {
   engine_for_hooks_->with([&](FileSystem*& engine) { engine = files_.get(); });
   const EngineForHooks hooks = engine_for_hooks_;
   meta_->set_held([hooks] {
@@ -92,13 +126,12 @@ Result<void> MountService::connect(const MountOptions& options) {
       return engine != nullptr ? engine->held_locks() : std::vector<HeldLock>{};
     });
   });
-  if (options.client.leases) meta_->set_lease_hooks(hooks_of_leases(hooks));
   meta_->set_on_new_session([hooks](SessionId) {
     hooks->with([](FileSystem* engine) {
       if (engine != nullptr) engine->session_replaced();
     });
   });
-  return {};
+  meta_->set_lease_hooks(hooks_of_leases(hooks));
 }
 
 LeaseHooks MountService::hooks_of_leases(const EngineForHooks& hooks) {
@@ -107,7 +140,10 @@ LeaseHooks MountService::hooks_of_leases(const EngineForHooks& hooks) {
       if (engine != nullptr) what(engine->lease_hooks());
     });
   };
-  return {.claims =
+  return {.adopted = [tell](const SessionEstate& estate) {
+            tell([&](const LeaseHooks& known) { known.adopted(estate); });
+          },
+          .claims =
               [hooks] {
                 return hooks->with([](FileSystem* engine) {
                   return engine != nullptr ? engine->lease_hooks().claims() : LeaseClaims{};
@@ -124,20 +160,31 @@ LeaseHooks MountService::hooks_of_leases(const EngineForHooks& hooks) {
           }};
 }
 
-Result<void> MountService::mount(const MountOptions& options,
-                                 const std::filesystem::path& directory) {
-  MountPoint::Options where;
-  where.directory = directory;
-  where.source = "dfs#" + options.server;
-  where.flags = options.flags;
-  where.allow_other = options.allow_other;
-  where.method = MountPoint::default_method();
-  MountPoint point = TRY(MountPoint::mount(where));
+Result<void> MountService::attach(const MountOptions& options, const Mount& mount) {
+  MountPoint point = TRY(mount());
   point_.emplace(std::move(point));
   SessionConfig config = options.session;
   config.names_are_known = options.client.leases;
-  session_ = TRY(Session::create(config, point_->take_device(), *files_,
-                                 SystemClock::instance()));
+  session_ = TRY(Session::create(config, point_->take_device(), *files_, SystemClock::instance(),
+                                 memory_));
+  return {};
+}
+
+// Before any request is served: then a file that ends behind the place of an append was
+// written there by it.
+Result<void> MountService::catch_up() {
+  TRY(files_->catch_up(context(stop_.impatience())));
+  for (const auto& [operation, note] : memory_.operations().notes()) {
+    const auto known =
+        files_->get_attributes(InodeId{note.inode}, context(stop_.impatience()));
+    if (!known || known->size <= note.offset) memory_.operations().drop_note(operation);
+  }
+  return {};
+}
+
+Result<void> MountService::begin(const MountOptions& options) {
+  const bool goes_on = memory_.has_former();
+  if (goes_on) TRY(catch_up());
   // What statfs answers once the server is silent, which umount(8) waits for.
   TRY(files_->stat_fs({}));
   session_->start();
@@ -145,17 +192,22 @@ Result<void> MountService::mount(const MountOptions& options,
     session_->wait();
     stop_.unmounted();
   });
+  const std::string& directory = point_->directory().native();
+  if (goes_on) {
+    log_info("fuse", "goes on with cluster {} at {}, where {} files and directories are open",
+             meta_->cluster(), directory, memory_.handles().former().size());
+    return {};
+  }
 
   struct stat root {};
   if (::stat(directory.c_str(), &root) != 0) {
-    return fail_errno(errno, directory.native() + " does not answer");
+    return fail_errno(errno, directory + " does not answer");
   }
   if (auto set = point_->set_read_ahead(options.session.read_ahead_bytes); !set) {
     // Only root may; the mount works without.
     log_info("fuse", "the kernel keeps its own read-ahead: {}", set.error().text);
   }
-  log_info("fuse", "mounted cluster {} of {} at {}", meta_->cluster(), options.server,
-           directory.native());
+  log_info("fuse", "mounted cluster {} of {} at {}", meta_->cluster(), options.server, directory);
   return {};
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -10,8 +11,10 @@
 #include "common/base/clock.h"
 #include "common/base/guarded.h"
 #include "common/client/file_system.h"
+#include "common/client/write_journal.h"
 #include "common/rpc/grpc_storage_client.h"
 #include "common/rpc/meta_session.h"
+#include "fuse/adoption/mount_memory.h"
 #include "fuse/mount_options.h"
 #include "fuse/mount_point.h"
 #include "fuse/session.h"
@@ -19,14 +22,19 @@
 
 namespace dfs::fuse {
 
+// Where and how to mount at `directory`, which comes from MountPoint::prepare().
+MountPoint::Options place_of(const MountOptions& options, const std::filesystem::path& directory);
+
 class MountService {
  public:
-  // Connects, mounts at `directory` (from MountPoint::prepare()) and returns
-  // when the mount answers. On error nothing is left mounted. `stop` must
-  // outlive the service.
+  // Connects, mounts by `mount` and returns when the mount answers. On error nothing
+  // is left mounted. If `memory` has a former process, it goes on where that was,
+  // and waits for the servers as long as it takes. `memory`, `stop` and `journal`, if
+  // there is one, must outlive the service.
+  using Mount = std::function<Result<MountPoint>()>;
   static Result<std::unique_ptr<MountService>> start(const MountOptions& options,
-                                                     const std::filesystem::path& directory,
-                                                     StopSignals& stop);
+                                                     const Mount& mount, MountMemory& memory,
+                                                     WriteJournal* journal, StopSignals& stop);
   ~MountService();
   MountService(const MountService&) = delete;
   MountService& operator=(const MountService&) = delete;
@@ -35,11 +43,20 @@ class MountService {
   // and unmounts. An error means that something written may be lost.
   Result<void> serve();
 
+  // Another process could go on in place of this one.
+  bool can_be_replaced() const { return session_->facts().can_resend; }
+
  private:
-  MountService(StopSignals& stop) : stop_(stop) {}
+  MountService(MountMemory& memory, WriteJournal* journal, StopSignals& stop)
+      : memory_(memory), journal_(journal), stop_(stop) {}
 
   Result<void> connect(const MountOptions& options);
-  Result<void> mount(const MountOptions& options, const std::filesystem::path& directory);
+  Result<std::unique_ptr<MetaSession>> connect_to_meta(const MountOptions& options);
+  Result<void> attach(const MountOptions& options, const Mount& mount);
+  // From here on the session may be granted leases, and hears of them.
+  void listen_to_session();
+  Result<void> begin(const MountOptions& options);
+  Result<void> catch_up();
   static CallContext context(Interrupt& interrupt);
   // Everything written is on the servers when it returns. The second signal
   // ends the wait; the error says what may be lost.
@@ -54,6 +71,8 @@ class MountService {
   static LeaseHooks hooks_of_leases(const EngineForHooks& hooks);
 
   // Ended in the opposite order.
+  MountMemory& memory_;
+  WriteJournal* const journal_;
   StopSignals& stop_;
   EngineForHooks engine_for_hooks_ = std::make_shared<Guarded<FileSystem*>>(nullptr);
   std::unique_ptr<MetaSession> meta_;

@@ -66,6 +66,11 @@ void notify_entry(int device, InodeId parent, const std::string& name) {
   send(device, FUSE_NOTIFY_INVAL_ENTRY, parts);
 }
 
+void notify_resend(int device) {
+  std::array<iovec, 1> parts{};
+  send(device, kernel::kNotifyResend, parts);
+}
+
 void notify_all_names(int device) {
   std::array<iovec, 1> parts{};
   send(device, kernel::kNotifyIncrementEpoch, parts);

@@ -21,6 +21,8 @@ void notify_pages(int device, InodeId inode, std::uint64_t offset, std::uint64_t
 void notify_store(int device, InodeId inode, std::uint64_t offset, BufferView bytes);
 // One name, also if it was known to be absent.
 void notify_entry(int device, InodeId parent, const std::string& name);
+// What was read and not answered comes again; waits for nothing. Linux 6.9.
+void notify_resend(int device);
 // Every name is asked for again; waits for nothing. Linux 6.16.
 void notify_all_names(int device);
 

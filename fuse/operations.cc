@@ -2,6 +2,16 @@
 
 namespace dfs::fuse {
 
+void reopen_all(SessionState& state) {
+  for (const HandleRecord& record : state.memory.handles().former()) {
+    if (record.kind == HandleRecord::directory) {
+      reopen_directory(state, record);
+    } else {
+      reopen_file(state, record);
+    }
+  }
+}
+
 fuse_lowlevel_ops operations() {
   fuse_lowlevel_ops table{};
   table.lookup = do_lookup;

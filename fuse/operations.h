@@ -67,6 +67,11 @@ void do_getxattr(fuse_req_t handle, fuse_ino_t inode, const char* name, std::siz
 void do_listxattr(fuse_req_t handle, fuse_ino_t inode, std::size_t size);
 void do_removexattr(fuse_req_t handle, fuse_ino_t inode, const char* name);
 
+// contents.cc, directories.cc: what the kernel had open with a former process.
+void reopen_all(SessionState& state);
+void reopen_file(SessionState& state, const HandleRecord& record);
+void reopen_directory(SessionState& state, const HandleRecord& record);
+
 // operations.cc: all of them, for libfuse. What is missing is answered ENOSYS,
 // which the kernel remembers: access (it checks permissions itself), poll,
 // ioctl, bmap.

@@ -6,6 +6,7 @@
 
 #include "common/base/result.h"
 #include "fuse/lock_waits.h"
+#include "fuse/request_hints.h"
 #include "fuse/worker_pool.h"
 
 namespace dfs::fuse {
@@ -102,9 +103,12 @@ Request::Request(fuse_req_t handle, Operation operation, InodeId inode)
     : handle_(handle),
       state_(*static_cast<SessionState*>(fuse_req_userdata(handle))),
       operation_(operation),
-      inode_(inode) {
+      inode_(inode),
+      running_(&state_.memory.operations(), current_hints().number,
+               current_hints().is_repeated ? RunningOperation::Run::repeated
+                                           : RunningOperation::Run::first) {
   const fuse_ctx* caller = fuse_req_ctx(handle);
-  context_.caller = {caller->uid, caller->gid};
+  context_.caller = {caller->uid, caller->gid, &running_};
   context_.interrupt = &interrupt_;
   context_.may_wait = WorkerPool::may_wait();
   context_.umask = caller->umask;  // of requests that make something, else 0
@@ -133,6 +137,7 @@ fuse_req_t Request::let_go() {
 // interrupt has come for this request yet: none is lost with it.
 void Request::put_off() {
   WorkerPool::put_off();
+  running_.put_off();
   fuse_reply_none(let_go());
 }
 

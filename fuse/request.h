@@ -77,6 +77,7 @@ class Request {
   const Operation operation_;
   const InodeId inode_;
   Interrupt interrupt_;
+  RunningOperation running_;
   CallContext context_;
 };
 

@@ -18,12 +18,13 @@ Body body_of(BufferView request) {
   return body;
 }
 
-std::uint32_t opcode_of(BufferView request) {
+fuse_in_header header_of(BufferView request) {
   fuse_in_header header{};
-  if (request.size() < sizeof header) return 0;
-  std::memcpy(&header, request.data(), sizeof header);
-  return header.opcode;
+  if (request.size() >= sizeof header) std::memcpy(&header, request.data(), sizeof header);
+  return header;
 }
+
+std::uint32_t opcode_of(BufferView request) { return header_of(request).opcode; }
 
 MutableBuffer with_opcode(MutableBuffer request, std::uint32_t opcode) {
   fuse_in_header header;
@@ -41,8 +42,11 @@ bool is_extended_setxattr(BufferView request, std::uint64_t agreed_flags) {
 }  // namespace
 
 RequestHints hints_of(BufferView request, std::uint64_t agreed_flags) {
+  const fuse_in_header header = header_of(request);
   RequestHints hints;
-  switch (opcode_of(request)) {
+  hints.number = header.unique & ~kernel::kUniqueResend;
+  hints.is_repeated = (header.unique & kernel::kUniqueResend) != 0;
+  switch (header.opcode) {
     case FUSE_WRITE:
       hints.kill_set_id = body_of<fuse_write_in>(request).write_flags & FUSE_WRITE_KILL_SUIDGID;
       break;

@@ -8,6 +8,10 @@
 namespace dfs::fuse {
 
 struct RequestHints {
+  // Which request this is, whether it comes for the first time or again.
+  std::uint64_t number = 0;
+  // It was read before, by a process that did not come to answer it.
+  bool is_repeated = false;
   // The caller may not keep set-id bits: a write or a truncating open of theirs
   // drops them (FUSE_HANDLE_KILLPRIV_V2).
   bool kill_set_id = false;

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 #include <fcntl.h>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "fuse/device_cache.h"
 #include "fuse/init_reply.h"
 #include "fuse/lock_waits.h"
+#include "fuse/notification.h"
 #include "fuse/operations.h"
 #include "fuse/request_hints.h"
 #include "fuse/session_state.h"
@@ -41,8 +43,8 @@ void to_our_log(fuse_log_level level, const char* format, va_list arguments) {
 class KernelSession final : public Session, private SessionState {
  public:
   KernelSession(const SessionConfig& session_config, Device device, FileSystem& file_system,
-                const Clock& steady)
-      : SessionState(session_config, file_system, steady),
+                const Clock& steady, MountMemory& mount_memory)
+      : SessionState(session_config, file_system, steady, mount_memory),
         device_(std::move(device)),
         editor_(config.features),
         notifier_(device_, config.notifications_max),
@@ -55,7 +57,8 @@ class KernelSession final : public Session, private SessionState {
                 .keep_awake = config.keep_awake,
                 .names_are_known = config.names_are_known,
             },
-            device_, [this](MutableBuffer request) { serve(request); }) {
+            device_, [this](MutableBuffer request) { serve(request); },
+            [this](BufferView request) { watch_for_repeats(request); }) {
     forget_attributes = [this](InodeId inode) {
       // Where too much is to be forgotten already, they are when they are old.
       static_cast<void>(notifier_.invalidate_attributes(inode));
@@ -106,7 +109,28 @@ class KernelSession final : public Session, private SessionState {
     return {};
   }
 
-  void start() override { workers_.start(); }
+  // What the kernel and the former process said to each other is said again here, and
+  // goes no further; what was open is opened again.
+  Result<void> go_on() {
+    Greeting& greeting = memory.greeting();
+    const std::uint64_t agreed = greeting.agreed_flags;
+    std::array<std::byte, Greeting::kBytesMax> request = greeting.request;
+    serve(MutableBuffer(request).first(greeting.bytes));
+    if (!introduced_) return fail(Errc::internal, "the kernel's first request is not understood");
+    if (agreed_flags != agreed)
+      log_warn("fuse", "the former process had agreed on {:#x} with the kernel, not on {:#x}",
+               agreed, agreed_flags.load());
+    agreed_flags = greeting.agreed_flags = agreed;
+    reopen_all(*this);
+    awaits_repeats_ = true;
+    return {};
+  }
+
+  void start() override {
+    // In this order: what comes again comes before anything else.
+    if (awaits_repeats_) notify_resend(device_.descriptor());
+    workers_.start();
+  }
   void wait() override { workers_.wait(); }
   void stop() override { workers_.stop(); }
   void interrupt_all() override {
@@ -122,6 +146,7 @@ class KernelSession final : public Session, private SessionState {
     const std::lock_guard lock(editor_mutex_);
     facts.agreed_flags = agreed_flags.load(std::memory_order_relaxed);
     facts.kernel_minor = editor_.kernel_minor();
+    facts.can_resend = (editor_.offered() & kernel::kHasResend) != 0;
     return facts;
   }
 
@@ -162,7 +187,7 @@ class KernelSession final : public Session, private SessionState {
   void serve(MutableBuffer request) {
     if (!introduced_.load(std::memory_order_acquire)) {
       const std::lock_guard lock(editor_mutex_);
-      editor_.saw_request(request);
+      if (editor_.saw_request(request)) greeting_ = request;
     }
     const std::uint64_t agreed = agreed_flags.load(std::memory_order_relaxed);
     set_current_hints(hints_of(request, agreed));
@@ -178,11 +203,41 @@ class KernelSession final : public Session, private SessionState {
     if (introduced_.load(std::memory_order_acquire)) return device_.write(parts);
 
     const auto edited = edit(parts);
+    if (edited && memory.has_former()) return static_cast<ssize_t>(edited->header.len);
+    if (edited) remember_greeting();
     if (!edited) return device_.write(parts);
     const std::array<iovec, 2> answer{
         iovec{const_cast<fuse_out_header*>(&edited->header), sizeof edited->header},
         iovec{const_cast<fuse_init_out*>(&edited->body), sizeof edited->body}};
     return device_.write(answer);
+  }
+
+  // Before the kernel has the answer, after which it asks for more.
+  void remember_greeting() {
+    Greeting& greeting = memory.greeting();
+    if (greeting_.size() > greeting.request.size()) return;
+    greeting.agreed_flags = agreed_flags;
+    std::copy(greeting_.begin(), greeting_.end(), greeting.request.begin());
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    greeting.bytes = static_cast<std::uint32_t>(greeting_.size());
+  }
+
+  // By one thread at a time, in the order in which requests are read. Those that come
+  // again come first; whoever has not asked again by then has been answered, or has gone.
+  void watch_for_repeats(BufferView request) {
+    if (!awaits_repeats_.load(std::memory_order_relaxed)) return;
+    fuse_in_header header{};
+    if (!request.empty()) std::memcpy(&header, request.data(), sizeof header);
+    const bool has_its_own_queue = header.opcode == FUSE_INTERRUPT ||
+                                   header.opcode == FUSE_FORGET ||
+                                   header.opcode == FUSE_BATCH_FORGET;
+    if (has_its_own_queue) return;
+    OperationTable& operations = memory.operations();
+    if ((header.unique & kernel::kUniqueResend) != 0)
+      return operations.begin(header.unique & ~kernel::kUniqueResend);
+    awaits_repeats_ = false;
+    operations.end_abandoned();
+    files.repeats_are_over([&](std::uint64_t number) { return operations.is_running(number); });
   }
 
   std::optional<InitReplyEditor::Edited> edit(std::span<const iovec> parts) {
@@ -201,6 +256,8 @@ class KernelSession final : public Session, private SessionState {
   mutable std::mutex editor_mutex_;
   InitReplyEditor editor_;  // under editor_mutex_
   std::atomic<bool> introduced_{false};
+  BufferView greeting_;  // the kernel's first request, while it is served
+  std::atomic<bool> awaits_repeats_{false};
   std::unique_ptr<fuse_session, SessionDeleter> session_;
   Notifier notifier_;
   WorkerPool workers_;
@@ -209,11 +266,14 @@ class KernelSession final : public Session, private SessionState {
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::create(const SessionConfig& config, UniqueFd device,
-                                                 FileSystem& files, const Clock& clock) {
+                                                 FileSystem& files, const Clock& clock,
+                                                 MountMemory& memory) {
   TRY(config.validate());
   Device connection = TRY(Device::attach(std::move(device)));
-  auto session = std::make_unique<KernelSession>(config, std::move(connection), files, clock);
+  auto session =
+      std::make_unique<KernelSession>(config, std::move(connection), files, clock, memory);
   TRY(session->open());
+  if (memory.has_former()) TRY(session->go_on());
   return std::unique_ptr<Session>(std::move(session));
 }
 

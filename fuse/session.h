@@ -15,6 +15,7 @@
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
 #include "common/client/file_system.h"
+#include "fuse/adoption/mount_memory.h"
 #include "fuse/notifier.h"
 #include "fuse/session_config.h"
 
@@ -22,10 +23,13 @@ namespace dfs::fuse {
 
 class Session {
  public:
-  // `device` is the open /dev/fuse of a mount. `files` and `clock` must
-  // outlive the session.
+  // `device` is the open /dev/fuse of a mount. `files`, `clock` and `memory` must
+  // outlive the session. If `memory` has a former process, the session goes on where
+  // that was: what it had open is open again, and start() has the kernel ask again
+  // what it did not come to answer.
   static Result<std::unique_ptr<Session>> create(const SessionConfig& config, UniqueFd device,
-                                                 FileSystem& files, const Clock& clock);
+                                                 FileSystem& files, const Clock& clock,
+                                                 MountMemory& memory);
   // Waits for the requests in work; closes what the kernel still holds open.
   virtual ~Session() = default;
 
@@ -45,6 +49,7 @@ class Session {
   struct Facts {
     std::uint64_t agreed_flags = 0;  // FUSE_* of INIT; 0 before the kernel said hello
     std::uint32_t kernel_minor = 0;
+    bool can_resend = false;         // another process could go on in place of this one
     std::size_t threads = 0;
     std::size_t busy = 0;
   };

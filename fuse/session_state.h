@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/client/file_system.h"
+#include "fuse/adoption/mount_memory.h"
 #include "fuse/directory_handle.h"
 #include "fuse/handle_table.h"
 #include "fuse/in_flight.h"
@@ -26,12 +27,20 @@ struct FileHandle {
 };
 
 struct SessionState {
-  SessionState(const SessionConfig& session_config, FileSystem& file_system, const Clock& steady)
-      : config(session_config), files(file_system), clock(steady), log(steady) {}
+  SessionState(const SessionConfig& session_config, FileSystem& file_system, const Clock& steady,
+               MountMemory& mount_memory)
+      : config(session_config),
+        files(file_system),
+        clock(steady),
+        memory(mount_memory),
+        open_files(mount_memory.handles()),
+        open_directories(mount_memory.handles()),
+        log(steady) {}
 
   const SessionConfig config;
   FileSystem& files;
   const Clock& clock;
+  MountMemory& memory;
 
   HandleTable<FileHandle> open_files;
   HandleTable<DirectoryHandle> open_directories;

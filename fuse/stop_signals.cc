@@ -42,6 +42,11 @@ StopSignals::Cause StopSignals::wait() {
   return unmounted_ ? Cause::unmounted : Cause::signal;
 }
 
+bool StopSignals::is_asked() {
+  const std::lock_guard lock(mutex_);
+  return signals_ > 0;
+}
+
 void StopSignals::unmounted() {
   const std::lock_guard lock(mutex_);
   unmounted_ = true;

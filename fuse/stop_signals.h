@@ -24,6 +24,8 @@ class StopSignals {
   enum class Cause { signal, unmounted };
   // Until a signal comes or unmounted() is called.
   Cause wait();
+  // A signal has come.
+  bool is_asked();
   // The file system has been taken away by somebody else. Any thread.
   void unmounted();
   // Fires at the second signal.

@@ -51,10 +51,11 @@ std::uint32_t opcode_of(BufferView request) {
 
 thread_local WorkerPool::Worker* WorkerPool::current_ = nullptr;
 
-WorkerPool::WorkerPool(const Options& options, Device& device, Handler handler)
+WorkerPool::WorkerPool(const Options& options, Device& device, Handler handler, Watcher watcher)
     : options_(options),
       device_(device),
       handler_(std::move(handler)),
+      watcher_(std::move(watcher)),
       admission_(options.limits),
       keep_awake_(options.keep_awake ? options.spin : std::chrono::microseconds{0}),
       spin_budget_(options.spin) {}
@@ -172,6 +173,7 @@ void WorkerPool::serve(Worker& self) {
         stop();
         return;
       case Device::Outcome::request:
+        watcher_(self.buffer.request().first(read.bytes));
         serve_request(self, read.bytes);
         if (!self.reader) become_reader(self);
         if (!self.reader) return;  // another one reads already
@@ -179,6 +181,7 @@ void WorkerPool::serve(Worker& self) {
         if (++self.quick_requests >= kQuickRequestsBeforePulse) keep_awake_.pulse(looking_since);
         continue;
       case Device::Outcome::nothing:
+        watcher_({});
         if (spin_budget_.may_go_on(looking_since)) continue;
         hand_over_reading(self);
         return;

@@ -47,9 +47,11 @@ class WorkerPool {
   };
   // Serves one request. Must call about_to_reply() before it replies.
   using Handler = std::function<void(MutableBuffer request)>;
+  // Hears of each request when it is read, in order; of an empty one when there is none.
+  using Watcher = std::function<void(BufferView request)>;
 
   // `device` must outlive the pool.
-  WorkerPool(const Options& options, Device& device, Handler handler);
+  WorkerPool(const Options& options, Device& device, Handler handler, Watcher watcher);
   // Waits for the requests in work.
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
@@ -108,6 +110,7 @@ class WorkerPool {
   const Options options_;
   Device& device_;
   const Handler handler_;
+  const Watcher watcher_;
   Admission admission_;
   KeepAwake keep_awake_;
   SpinBudget spin_budget_;

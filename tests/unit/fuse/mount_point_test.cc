@@ -137,7 +137,9 @@ TEST_F(Places, AreMountedThroughTheHelperToo) {
   ASSERT_TRUE(mounted) << mounted.error().to_string();
   EXPECT_EQ(mounted_at(directory()).value().source, "memory,with comma");
   EXPECT_EQ(mounted_at(directory()).value().type, "fuse.dfs");
-  auto session = Session::create({}, mounted->take_device(), files_, SystemClock::instance());
+  auto memory = MountMemory::create();
+  ASSERT_TRUE(memory) << memory.error().to_string();
+  auto session = Session::create({}, mounted->take_device(), files_, SystemClock::instance(), **memory);
   ASSERT_TRUE(session);
   (*session)->start();
   EXPECT_EQ(write_text(path("file"), "text"), 0);

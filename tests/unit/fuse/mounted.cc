@@ -56,8 +56,11 @@ void Mounted::mount(const SessionConfig& config) {
   auto mounted = MountPoint::mount(options);
   ASSERT_TRUE(mounted) << mounted.error().to_string();
   point_.emplace(*std::move(mounted));
+  auto memory = MountMemory::create();
+  ASSERT_TRUE(memory) << memory.error().to_string();
+  memory_ = *std::move(memory);
   auto created =
-      Session::create(config, point_->take_device(), files_, SystemClock::instance());
+      Session::create(config, point_->take_device(), files_, SystemClock::instance(), *memory_);
   ASSERT_TRUE(created) << created.error().to_string();
   session_ = *std::move(created);
   session_->start();

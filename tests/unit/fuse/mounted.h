@@ -44,6 +44,7 @@ class Mounted : public ::testing::Test {
  private:
   TemporaryDirectory place_;
   std::optional<MountPoint> point_;
+  std::unique_ptr<MountMemory> memory_;
   std::unique_ptr<Session> session_;
 };
 

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <vector>
 
-#include "fuse/handle_table.h"
 #include "fuse/in_flight.h"
 #include "fuse/kernel_abi.h"
 #include "fuse/request_hints.h"
@@ -129,16 +128,6 @@ TEST(InFlight, InterruptsWhatIsThereAndWhatComes) {
   EXPECT_FALSE(finished.interrupted());
   EXPECT_TRUE(waiting.interrupted());
   EXPECT_TRUE(later.interrupted());
-}
-
-TEST(HandleTable, GivesBackEachHandleOnce) {
-  HandleTable<int> table;
-  const std::uint64_t one = table.add(std::make_unique<int>(1));
-  const std::uint64_t two = table.add(std::make_unique<int>(2));
-  EXPECT_EQ(HandleTable<int>::get(one), 1);
-  EXPECT_EQ(*table.take(two), 2);
-  ASSERT_EQ(table.take_all().size(), 1u);
-  EXPECT_TRUE(table.take_all().empty());
 }
 
 TEST(SessionConfig, NamesWhatIsOutOfRange) {

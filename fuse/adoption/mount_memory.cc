@@ -1,0 +1,39 @@
+#include "fuse/adoption/mount_memory.h"
+
+namespace dfs::fuse {
+
+Result<MountMemory::Parts> MountMemory::find_parts(LastingMemory& memory) {
+  Parts parts;
+  const auto greeting = TRY(memory.part("greeting", Greeting::kLayout, sizeof(Greeting)));
+  const auto session = TRY(memory.part("session", SessionRecord::kLayout, sizeof(SessionRecord)));
+  const auto handles =
+      TRY(memory.part("handles", HandleRecords::kLayout, HandleRecords::bytes()));
+  const auto operations =
+      TRY(memory.part("operations", OperationTable::kLayout, OperationTable::bytes()));
+  parts.greeting = greeting.bytes;
+  parts.session = session.bytes;
+  parts.handles = handles.bytes;
+  parts.operations = operations.bytes;
+  return parts;
+}
+
+MountMemory::MountMemory(const Parts& parts)
+    : greeting_(reinterpret_cast<Greeting*>(parts.greeting.data())),
+      session_(reinterpret_cast<SessionRecord*>(parts.session.data())),
+      handles_(parts.handles),
+      operations_(parts.operations) {}
+
+Result<std::unique_ptr<MountMemory>> MountMemory::open(LastingMemory& memory) {
+  const Parts parts = TRY(find_parts(memory));
+  return std::unique_ptr<MountMemory>(new MountMemory(parts));
+}
+
+Result<std::unique_ptr<MountMemory>> MountMemory::create() {
+  LastingMemory made = TRY(LastingMemory::create());
+  auto own = std::make_unique<LastingMemory>(std::move(made));
+  std::unique_ptr<MountMemory> memory = TRY(open(*own));
+  memory->own_ = std::move(own);
+  return memory;
+}
+
+}  // namespace dfs::fuse

@@ -1,0 +1,169 @@
+#include "fuse/supervisor/supervisor.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <thread>
+
+#include "common/base/log.h"
+
+namespace dfs::fuse {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPauseLeast{50};
+constexpr milliseconds kPauseMost{2000};
+// Workers that die at once are replaced at once so often.
+constexpr unsigned kWithoutPause = 2;
+
+Result<UniqueFd> catch_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGCHLD}) ::sigaddset(&set, number);
+  if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return fail_errno(errno, "sigprocmask");
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);  // the terminal we were started from is closed
+  UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals) return fail_errno(errno, "signalfd");
+  return signals;
+}
+
+SteadyTime now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+std::optional<milliseconds> Replacement::pause_after(SteadyTime::duration life, Cause cause) {
+  if (life >= kWell || cause == Cause::killed) in_a_row_ = 0;
+  if (++in_a_row_ > kInARowMax) return std::nullopt;
+  if (in_a_row_ <= kWithoutPause) return milliseconds{0};
+  return std::min(kPauseLeast * (1U << (in_a_row_ - kWithoutPause - 1)), kPauseMost);
+}
+
+Result<Supervisor> Supervisor::create(Parts parts) {
+  LastingMemory memory = TRY(LastingMemory::create());
+  UniqueFd signals = TRY(catch_signals());
+  return Supervisor(std::move(parts), std::move(memory), std::move(signals));
+}
+
+Result<int> Supervisor::run() {
+  TRY(start_worker());
+  for (;;) {
+    wait();
+    take_signals();
+    if (link_is_open_) TRY(take_message());
+    const auto end = worker_->ended();
+    if (!end) continue;
+    while (link_is_open_) TRY(take_message());
+    const std::optional<int> status = TRY(take_end(*end));
+    if (status) return *status;
+  }
+}
+
+Result<void> Supervisor::start_worker() {
+  WorkerProcess worker =
+      TRY(WorkerProcess::start(parts_.invocation, parts_.directory, memory_.descriptor()));
+  worker_.emplace(std::move(worker));
+  link_is_open_ = true;
+  serves_ = false;
+  started_ = now();
+  return {};
+}
+
+void Supervisor::wait() {
+  std::array<pollfd, 2> watched{pollfd{signals_.get(), POLLIN, 0},
+                                pollfd{worker_->link().descriptor(), POLLIN, 0}};
+  ::poll(watched.data(), link_is_open_ ? 2 : 1, -1);
+}
+
+void Supervisor::take_signals() {
+  signalfd_siginfo signal{};
+  while (::read(signals_.get(), &signal, sizeof signal) == sizeof signal) {
+    const int number = static_cast<int>(signal.ssi_signo);
+    if (number == SIGCHLD) continue;
+    asked_to_end_ = number;
+    worker_->signal(number);
+  }
+}
+
+Result<void> Supervisor::take_message() {
+  pollfd link{worker_->link().descriptor(), POLLIN, 0};
+  if (::poll(&link, 1, 0) <= 0) return {};
+  auto received = worker_->link().receive();
+  link_is_open_ = received.has_value() && received->has_value();
+  if (!link_is_open_) return {};
+  const WorkerMessage& message = **received;
+  switch (message.word) {
+    case WorkerWord::wants_device:
+      return hand_over_device();
+    case WorkerWord::failed:
+      failure_ = Error{Errc::io, message.text};
+      return {};
+    case WorkerWord::ready:
+      can_be_replaced_ = !message.text.empty();
+      serves_ = true;
+      if (asked_to_end_) worker_->signal(*asked_to_end_);
+      if (std::exchange(has_served_, true)) return {};
+      return parts_.succeeded();
+    case WorkerWord::device:
+    case WorkerWord::no_device:
+      return {};
+  }
+  return {};
+}
+
+Result<void> Supervisor::hand_over_device() {
+  if (!point_) {
+    Result<MountPoint> mounted = parts_.mount();
+    if (!mounted)
+      return worker_->link().send(WorkerWord::no_device, mounted.error().text);
+    point_.emplace(*std::move(mounted));
+    device_ = point_->take_device();
+  }
+  return worker_->link().send(WorkerWord::device, {}, device_.get());
+}
+
+// A worker that ends by itself has unmounted, or says why not.
+Result<std::optional<int>> Supervisor::take_end(const WorkerProcess::End& end) {
+  if (end.by_signal && has_served_) return replace(end);
+  if (end.by_signal)
+    return fail(Errc::io, fmt::format("ended unexpectedly (signal {})", end.number));
+  if (point_ && serves_) point_->forget();
+  if (!has_served_)
+    return fail(failure_ ? *failure_
+                         : Error{Errc::io, fmt::format("ended unexpectedly (status {})", end.number)});
+  return std::optional<int>(end.number);
+}
+
+Result<std::optional<int>> Supervisor::replace(const WorkerProcess::End& end) {
+  const auto life = now() - started_;
+  const char* const name = ::strsignal(end.number);
+  if (!can_be_replaced_) {
+    log_error("fuse", "the mount at {} was ended by signal {} ({}); on this kernel nobody can go on",
+              parts_.directory.native(), end.number, name);
+    return std::optional<int>(EXIT_FAILURE);
+  }
+  const bool was_killed = end.number == SIGKILL && serves_;
+  const auto pause = replacement_.pause_after(
+      life, was_killed ? Replacement::Cause::killed : Replacement::Cause::crashed);
+  if (!pause) {
+    log_error("fuse", "the mount at {} is given up: {} processes in a row were ended within {} s, "
+                      "the last one by signal {} ({})",
+              parts_.directory.native(), Replacement::kInARowMax, Replacement::kWell.count(),
+              end.number, name);
+    return std::optional<int>(EXIT_FAILURE);
+  }
+  log_warn("fuse", "the process that serves {} was ended by signal {} ({}); another one goes on",
+           parts_.directory.native(), end.number, name);
+  flush_logs();
+  std::this_thread::sleep_for(*pause);
+  TRY(start_worker());
+  return std::optional<int>{};
+}
+
+}  // namespace dfs::fuse
