@@ -126,6 +126,10 @@ void MountService::listen_to_session() {
       return engine != nullptr ? engine->held_locks() : std::vector<HeldLock>{};
     });
   });
+  meta_->set_unsent([hooks] {
+    return hooks->with(
+        [](FileSystem* engine) { return engine != nullptr ? engine->at_risk() : UnsentBytes{}; });
+  });
   meta_->set_on_new_session([hooks](SessionId) {
     hooks->with([](FileSystem* engine) {
       if (engine != nullptr) engine->session_replaced();

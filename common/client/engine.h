@@ -112,6 +112,7 @@ class Engine final : public FileSystem {
                              const CallContext& context) override;
   Result<void> sync(const CallContext& context) override;
   Unsent unsent() const override { return write_back_.unsent(); }
+  UnsentBytes at_risk() const override { return write_back_.at_risk(); }
 
   std::vector<InodeId> held_inodes() const override;
   std::vector<HeldLock> held_locks() override;

@@ -263,6 +263,8 @@ class FileSystem {
     std::vector<InodeId> files;
   };
   virtual Unsent unsent() const = 0;
+  // How much of it, and how old. Does not wait.
+  virtual UnsentBytes at_risk() const { return {}; }
 
   // --- for whoever answers a kernel ---
   // What it may keep of an answer. The question is asked, and the answer given,

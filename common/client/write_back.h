@@ -11,6 +11,7 @@
 // their way; what is still buffered then is lost (FileSystem::sync first).
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -69,6 +70,7 @@ class WriteBack {
   Result<void> flush_all(Interrupt* interrupt);
   // What is not committed yet, of every file.
   FileSystem::Unsent unsent() const;
+  UnsentBytes at_risk() const;
 
   // Between the two no commit of the inode is on its way, none can start, and
   // write() waits. What was written stays buffered meanwhile.
@@ -138,6 +140,8 @@ class WriteBack {
 
   const Parts parts_;
   Interrupt stop_;
+  // When the oldest of what is not committed was written, as the background saw last.
+  std::atomic<SteadyTime> oldest_unsent_{SteadyTime::max()};
   std::mutex mutex_;
   std::condition_variable wake_;
   bool kicked_ = false;

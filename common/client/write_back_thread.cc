@@ -111,8 +111,16 @@ void WriteBack::pass() {
 
   ClientMetrics& counts = client_metrics();
   counts.buffered_bytes.set(static_cast<double>(parts_.buffer.used_bytes()));
-  const auto age = found.oldest ? std::chrono::duration<double>(now - *found.oldest).count() : 0.0;
-  counts.oldest_unsent_seconds.set(age);
+  oldest_unsent_.store(found.oldest.value_or(SteadyTime::max()));
+  counts.oldest_unsent_seconds.set(static_cast<double>(at_risk().oldest_ms) / 1e3);
+}
+
+UnsentBytes WriteBack::at_risk() const {
+  const SteadyTime oldest = oldest_unsent_.load();
+  const auto age = std::max(parts_.clock.now() - oldest, SteadyTime::duration{0});
+  const auto age_ms = std::chrono::duration_cast<std::chrono::milliseconds>(age).count();
+  return {parts_.buffer.used_bytes(),
+          oldest == SteadyTime::max() ? 0 : static_cast<std::uint64_t>(age_ms)};
 }
 
 }  // namespace dfs

@@ -259,7 +259,9 @@ Result<MetaArgs> taken(v1::AllocateRequest&& message) {
 }
 Result<MetaArgs> taken(v1::SyncRequest&&) { return SyncArgs{}; }
 Result<MetaArgs> taken(v1::ClusterStatusRequest&&) { return ClusterStatusArgs{}; }
-Result<MetaArgs> taken(v1::KeepAliveRequest&&) { return KeepAliveArgs{}; }
+Result<MetaArgs> taken(v1::KeepAliveRequest&& message) {
+  return KeepAliveArgs{{message.unsent_bytes(), message.oldest_unsent_ms()}};
+}
 Result<MetaArgs> taken(v1::ReportRequest&& message) {
   ReportArgs op;
   op.chunk = TRY(convert::chunk(message.chunk()));

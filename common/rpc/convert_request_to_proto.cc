@@ -178,7 +178,11 @@ void put(const AllocateArgs& op, v1::Request& to) {
 }
 void put(const SyncArgs&, v1::Request& to) { to.mutable_sync(); }
 void put(const ClusterStatusArgs&, v1::Request& to) { to.mutable_cluster_status(); }
-void put(const KeepAliveArgs&, v1::Request& to) { to.mutable_keep_alive(); }
+void put(const KeepAliveArgs& args, v1::Request& to) {
+  v1::KeepAliveRequest& message = *to.mutable_keep_alive();
+  message.set_unsent_bytes(args.unsent.bytes);
+  message.set_oldest_unsent_ms(args.unsent.oldest_ms);
+}
 void put(const ReportArgs& op, v1::Request& to) {
   v1::ReportRequest& message = *to.mutable_report();
   message.set_chunk(op.chunk.value());

@@ -97,6 +97,8 @@ void put(const SessionStatus& session, v1::SessionStatus& message) {
   message.set_since(session.since);
   message.set_connected(session.connected);
   message.set_leases(session.leases);
+  message.set_unsent_bytes(session.unsent.bytes);
+  message.set_oldest_unsent_ms(session.unsent.oldest_ms);
 }
 void put(const Eviction& eviction, v1::Eviction& message) {
   message.set_session(eviction.session.value());
@@ -289,6 +291,7 @@ SessionStatus session_from(v1::SessionStatus&& message) {
   session.since = message.since();
   session.connected = message.connected();
   session.leases = message.leases();
+  session.unsent = {message.unsent_bytes(), message.oldest_unsent_ms()};
   return session;
 }
 Eviction eviction_from(v1::Eviction&& message) {

@@ -51,6 +51,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
   bool adopted() const override { return adopted_.load(); }
   void set_held(std::function<std::vector<InodeId>()> held) override;
   void set_locks(std::function<std::vector<HeldLock>()> locks) override;
+  void set_unsent(std::function<UnsentBytes()> unsent) override;
   void set_lease_hooks(LeaseHooks hooks) override;
   void set_on_new_session(std::function<void(SessionId)> hook) override;
 
@@ -72,6 +73,7 @@ class GrpcMetaSession final : public MetaSession, private StreamUser, private Ti
 
   // On the loop.
   void dial();
+  KeepAliveArgs sign_of_life() const;
   grpc::ByteBuffer make_hello();
   void take_welcome(v1::Welcome&& welcome);
   void take_error(const v1::Error& error);

@@ -237,7 +237,15 @@ struct AllocateResult {
   std::vector<ChunkRange> ranges;
 };
 struct SyncArgs {};
-struct KeepAliveArgs {};
+// What a session would lose if its process and what outlives that were gone now.
+struct UnsentBytes {
+  std::uint64_t bytes = 0;
+  std::uint64_t oldest_ms = 0;  // ago it was written
+  friend bool operator==(const UnsentBytes&, const UnsentBytes&) = default;
+};
+struct KeepAliveArgs {
+  UnsentBytes unsent;
+};
 struct ReportArgs {
   ChunkId chunk;
   ServerId server;
@@ -321,6 +329,7 @@ struct SessionStatus {
   WallNanos since = 0;
   bool connected = false;
   std::uint64_t leases = 0;
+  UnsentBytes unsent;  // when it was last heard of
 };
 struct Eviction {
   SessionId session;

@@ -188,6 +188,11 @@ void GrpcMetaSession::set_locks(std::function<std::vector<HeldLock>()> locks) {
   options_.locks = std::move(locks);
 }
 
+void GrpcMetaSession::set_unsent(std::function<UnsentBytes()> unsent) {
+  const std::lock_guard lock(mutex_);
+  options_.unsent = std::move(unsent);
+}
+
 void GrpcMetaSession::set_lease_hooks(LeaseHooks hooks) {
   std::atomic<bool> started{false};
   const auto start = [&] {
@@ -219,7 +224,7 @@ void GrpcMetaSession::take_over_record() {
 
 // The session is stored last: without it the rest says nothing.
 void GrpcMetaSession::remember_locked() {
-  SessionRecord* const record = options_.record;
+  SessionMemo* const record = options_.record;
   if (record == nullptr) return;
   if (record->session != session_.value()) {
     record->session = 0;

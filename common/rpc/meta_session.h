@@ -43,7 +43,7 @@
 #include "common/rpc/lease_hooks.h"
 #include "common/rpc/meta_client.h"
 #include "common/rpc/operation_table.h"
-#include "common/rpc/session_record.h"
+#include "common/rpc/session_memo.h"
 
 namespace dfs {
 
@@ -77,8 +77,10 @@ class MetaSession : public MetaClient {
     bool wants_leases = false;
     // Memory that outlives the process: which session this is, and the operations
     // that have not been answered. May be null; else they outlive the session.
-    SessionRecord* record = nullptr;
+    SessionMemo* record = nullptr;
     OperationTable* operations = nullptr;
+    // What is written here and not committed; told with each sign of life.
+    std::function<UnsentBytes()> unsent;
     // A newer group table has been taken over.
     std::function<void(const GroupTablePtr&)> on_group_table;
   };
@@ -109,6 +111,7 @@ class MetaSession : public MetaClient {
   // used by several threads.
   virtual void set_held(std::function<std::vector<InodeId>()> held) = 0;
   virtual void set_locks(std::function<std::vector<HeldLock>()> locks) = 0;
+  virtual void set_unsent(std::function<UnsentBytes()> unsent) = 0;
   // Those that the session should have heard already are called before it returns.
   // Before this a session must not ask for anything that grants a lease.
   virtual void set_lease_hooks(LeaseHooks hooks) = 0;

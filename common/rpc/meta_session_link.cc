@@ -114,7 +114,14 @@ void GrpcMetaSession::on_tick(SteadyTime) {
     break_off({Errc::timed_out, "the connection stands, but no answer comes"});
   if (link != Link::up) return;
   if (options_.wants_leases) return probe(now);
-  if (silent) post(KeepAliveArgs{});
+  if (silent) post(sign_of_life());
+}
+
+KeepAliveArgs GrpcMetaSession::sign_of_life() const {
+  std::unique_lock lock(mutex_);
+  const auto unsent = options_.unsent;
+  lock.unlock();
+  return {unsent ? unsent() : UnsentBytes{}};
 }
 
 // A keep-alive whose answer counts, one at a time.
@@ -122,7 +129,7 @@ void GrpcMetaSession::probe(SteadyTime now) {
   if (probe_unanswered_ || now - last_probe_ < options_.keep_alive_interval) return;
   probe_unanswered_ = true;
   last_probe_ = now;
-  const auto request = std::make_shared<PendingRequest>(KeepAliveArgs{}, Caller{});
+  const auto request = std::make_shared<PendingRequest>(sign_of_life(), Caller{});
   request->posted = true;
   request->probes_at = now;
   send(request);

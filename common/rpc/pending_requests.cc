@@ -124,7 +124,7 @@ void PendingRequests::take_former_sequence(PendingRequest& request) {
   append_number(request.encoded, kRequestSequence, request.sequence);
 }
 
-void PendingRequests::remember_in(SessionRecord* record, OperationTable* operations) {
+void PendingRequests::remember_in(SessionMemo* record, OperationTable* operations) {
   record_ = record;
   operations_ = operations;
   if (record_ != nullptr) next_sequence_ = record_->last_sequence + 1;

@@ -28,7 +28,7 @@
 #include "common/base/result.h"
 #include "common/rpc/meta_api.h"
 #include "common/rpc/operation_table.h"
-#include "common/rpc/session_record.h"
+#include "common/rpc/session_memo.h"
 #include "dfs/v1/meta.pb.h"
 
 namespace dfs {
@@ -77,7 +77,7 @@ class PendingRequests {
  public:
   // Where the session is remembered, and operations that are not over; either may
   // be null. Sequences go on where they were there. Before anything is added.
-  void remember_in(SessionRecord* record, OperationTable* operations);
+  void remember_in(SessionMemo* record, OperationTable* operations);
 
   std::size_t size() const { return unanswered_.size(); }
   bool holds(const PendingRequest& request) const { return unanswered_.contains(request.id); }
@@ -113,7 +113,7 @@ class PendingRequests {
   void take_former_sequence(PendingRequest& request);
   void settle_sequence(const PendingRequest& request);
 
-  SessionRecord* record_ = nullptr;
+  SessionMemo* record_ = nullptr;
   OperationTable* operations_ = nullptr;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_sequence_ = 1;

@@ -5,7 +5,7 @@ namespace dfs::fuse {
 Result<MountMemory::Parts> MountMemory::find_parts(LastingMemory& memory) {
   Parts parts;
   const auto greeting = TRY(memory.part("greeting", Greeting::kLayout, sizeof(Greeting)));
-  const auto session = TRY(memory.part("session", SessionRecord::kLayout, sizeof(SessionRecord)));
+  const auto session = TRY(memory.part("session", SessionMemo::kLayout, sizeof(SessionMemo)));
   const auto handles =
       TRY(memory.part("handles", HandleRecords::kLayout, HandleRecords::bytes()));
   const auto operations =
@@ -19,7 +19,7 @@ Result<MountMemory::Parts> MountMemory::find_parts(LastingMemory& memory) {
 
 MountMemory::MountMemory(const Parts& parts)
     : greeting_(reinterpret_cast<Greeting*>(parts.greeting.data())),
-      session_(reinterpret_cast<SessionRecord*>(parts.session.data())),
+      session_(reinterpret_cast<SessionMemo*>(parts.session.data())),
       handles_(parts.handles),
       operations_(parts.operations) {}
 

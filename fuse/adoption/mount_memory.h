@@ -16,7 +16,7 @@
 
 #include "common/base/lasting_memory.h"
 #include "common/rpc/operation_table.h"
-#include "common/rpc/session_record.h"
+#include "common/rpc/session_memo.h"
 #include "fuse/adoption/handle_records.h"
 
 namespace dfs::fuse {
@@ -41,7 +41,7 @@ class MountMemory {
   // Another process has served this mount.
   bool has_former() const { return greeting().bytes > 0; }
   Greeting& greeting() const { return *greeting_; }
-  SessionRecord& session() const { return *session_; }
+  SessionMemo& session() const { return *session_; }
   HandleRecords& handles() { return handles_; }
   OperationTable& operations() { return operations_; }
 
@@ -57,7 +57,7 @@ class MountMemory {
 
   std::unique_ptr<LastingMemory> own_;  // if it is for one process only
   Greeting* const greeting_;
-  SessionRecord* const session_;
+  SessionMemo* const session_;
   HandleRecords handles_;
   OperationTable operations_;
 };

@@ -81,14 +81,25 @@ void print_groups(const GroupTable& table) {
   print(rows.empty() ? "no replica group yet\n" : rows.text());
 }
 
+// "-", "4 KiB, 300 ms old"
+std::string unsent_text(const UnsentBytes& unsent) {
+  if (unsent.bytes == 0) return "-";
+  const std::string age =
+      unsent.oldest_ms < 1000
+          ? fmt::format("{} ms", unsent.oldest_ms)
+          : format_duration(static_cast<std::int64_t>(unsent.oldest_ms / 1000));
+  return fmt::format("{}, {} old", format_size(unsent.bytes), age);
+}
+
 void print_sessions(const std::vector<SessionStatus>& sessions) {
   Table rows({{"SESSION", Align::right}, {"PROGRAM"}, {"HOST"}, {"PID", Align::right}, {"PLACE"},
-              {"OPEN", Align::right}, {"LEASES", Align::right}, {"SINCE"}, {"STATE"}});
+              {"OPEN", Align::right}, {"LEASES", Align::right}, {"UNSENT", Align::right}, {"SINCE"},
+              {"STATE"}});
   for (const SessionStatus& session : sessions) {
     rows.add({std::to_string(session.session.value()), session.program, session.host,
               std::to_string(session.process), escaped(session.place),
               std::to_string(session.open_inodes), std::to_string(session.leases),
-              format_time(session.since),
+              unsent_text(session.unsent), format_time(session.since),
               session.connected ? "connected" : "away"});
   }
   print(rows.text());
@@ -177,6 +188,8 @@ nlohmann::json sessions_json(const std::vector<SessionStatus>& sessions) {
     list.push_back({{"session", session.session.value()}, {"program", session.program},
                     {"host", session.host}, {"place", session.place}, {"pid", session.process},
                     {"open_inodes", session.open_inodes}, {"leases", session.leases},
+                    {"unsent_bytes", session.unsent.bytes},
+                    {"oldest_unsent_ms", session.unsent.oldest_ms},
                     {"since_ns", session.since},
                     {"connected", session.connected}});
   }

@@ -143,8 +143,11 @@ Result<MetaResult> RequestRunner::serve(Session& session, const CoreRequest& req
   }
   if (const auto* wanted = std::get_if<AllocateArgs>(&args))
     return allocate(session, request, *wanted);
-  if (std::holds_alternative<SyncArgs>(args) || std::holds_alternative<KeepAliveArgs>(args))
+  if (std::holds_alternative<SyncArgs>(args)) return EmptyResult{};
+  if (const auto* alive = std::get_if<KeepAliveArgs>(&args)) {
+    session.unsent = alive->unsent;
     return EmptyResult{};
+  }
   if (std::holds_alternative<StatFsArgs>(args)) {
     const Policy policy = TRY(
         effective_policy(state_.txn, state_.context(request.caller, session.id), kRootInode));
@@ -197,7 +200,8 @@ ClusterStatusResult RequestRunner::cluster_status() const {
     status.sessions.push_back({id, session->record.program, session->record.host,
                                session->record.place, session->record.process,
                                session->held.size(), session->record.since,
-                               session->sink != nullptr, state_.leases.table().count(id)});
+                               session->sink != nullptr, state_.leases.table().count(id),
+                               session->unsent});
   }
   status.inodes = totals.inodes;
   status.chunk_bytes = totals.chunk_bytes;

@@ -49,6 +49,7 @@ struct Session {
   SteadyTime away_since;
   bool back_since_start = false;
   bool ending = false;
+  UnsentBytes unsent;  // as it said last
 };
 
 class SessionTable final : public HeldInodes {

@@ -218,11 +218,15 @@ TEST_F(EngineTest, AnswersAttributesFromTheCacheForAWhile) {
 
 TEST_F(EngineTest, SendsWhatIsOlderThanTheFlushInterval) {
   const OpenFilePtr file = mount_.create("a");
+  EXPECT_EQ(mount_.fs->at_risk().bytes, 0u);
   ASSERT_TRUE(mount_.write(*file, 0, "text"));
+  EXPECT_GE(mount_.fs->at_risk().bytes, 4u);
   clock_.advance(std::chrono::milliseconds{1001});
   cluster_.storage.await([](const FakeStoragePool& pool) { return pool.puts() == 1; });
   cluster_.storage.await([&](const FakeStoragePool&) { return cluster_.meta.commits() == 1; });
   EXPECT_EQ(mount_.read(*file, 0, 10), "text");
+  ASSERT_TRUE(mount_.fs->fsync(*file, {}));
+  EXPECT_EQ(mount_.fs->at_risk().bytes, 0u);
   mount_.fs->close(file);
 }
 

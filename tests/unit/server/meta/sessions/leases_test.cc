@@ -392,6 +392,14 @@ TEST_F(Leases, OnFilesThatAreGoneAreForgotten) {
   for (const SessionStatus& session : sessions) EXPECT_LE(session.leases, 1u);
 }
 
+TEST_F(Leases, WhatASessionWouldLoseIsToldToOperators) {
+  const UnsentBytes unsent{.bytes = 4096, .oldest_ms = 700};
+  get<EmptyResult>(ann, KeepAliveArgs{unsent});
+  const auto sessions = get<ClusterStatusResult>(cli, ClusterStatusArgs{}).sessions;
+  for (const SessionStatus& session : sessions)
+    EXPECT_EQ(session.unsent, session.session == ann.welcome.session ? unsent : UnsentBytes{});
+}
+
 TEST_F(Leases, WhatWasOpenedWithoutAWordIsHeldWhenALeaseIsGivenBack) {
   stat_lease(ann, file);
   const std::uint64_t removes = ask(bob, UnlinkArgs{kRootInode, "a"});

@@ -6,7 +6,7 @@
 
 namespace dfs {
 
-struct SessionRecord {
+struct SessionMemo {
   static constexpr std::uint32_t kLayout = 1;
 
   std::uint64_t session;        // 0: none; stored last
