@@ -117,7 +117,8 @@ Result<void> serve_as_worker(const MountOptions& options, WorkerPapers& papers, 
     if (!service.can_be_replaced())
       log_warn("fuse", "this kernel cannot ask again what a process did not answer: if this one "
                        "is killed, the mount ends");
-    return link.send(WorkerWord::ready, service.can_be_replaced() ? "resend" : "");
+    return link.send(service.can_be_replaced() ? WorkerWord::ready : WorkerWord::ready_alone,
+                     version());
   };
   return serve(options, mount, *memory, journal.get(), succeeded);
 }

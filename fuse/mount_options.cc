@@ -138,9 +138,9 @@ const std::vector<Option>& known_options() {
            [](auto& o) { o.local_reads = true; }),
       flag("no_local_reads", "have it send everything",
            [](auto& o) { o.local_reads = false; }),
-      flag("supervised", "go on when the process that serves the mount is killed",
+      flag("supervised", "go on when the process that serves the mount is killed; the default",
            [](auto& o) { o.supervised = true; }),
-      flag("unsupervised", "end with it; the default", [](auto& o) { o.supervised = false; }),
+      flag("unsupervised", "end with it", [](auto& o) { o.supervised = false; }),
       flag("leases", "see at once what other mounts do, and keep what is known until then; the default",
            [](auto& o) { o.client.leases = true; }),
       flag("no_leases", "see it within a second",
@@ -278,6 +278,7 @@ Result<void> apply_config_file(MountOptions& options, const std::filesystem::pat
   TRY(file.read_size("cache_size", read_cache, 1, 1 * TiB));
   client.read_cache_bytes = read_cache;
   fit_read_ahead(client);
+  TRY(file.read("supervised", options.supervised));
   TRY(file.read("local_reads", options.local_reads));
   TRY(file.read("leases", client.leases));
   TRY(file.read("close_waits", client.close_waits));

@@ -30,7 +30,7 @@ struct MountOptions {
   bool local_reads = true;  // see common/rpc/local_reader.h
 
   // By two processes, one of which can be killed and replaced.
-  bool supervised = false;
+  bool supervised = true;
 
   // In the foreground; otherwise dfs-mount returns when the mount answers.
   bool foreground = false;

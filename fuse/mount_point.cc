@@ -12,7 +12,7 @@
 #include "common/base/ids.h"
 #include "common/base/log.h"
 #include "fuse/fusermount.h"
-#include "fuse/mount_table.h"
+#include "fuse/mounts/mount_table.h"
 
 namespace dfs::fuse {
 namespace {

@@ -13,9 +13,6 @@
 
 namespace dfs::fuse {
 
-// The type in /proc/mounts; the part after the dot is ours.
-inline constexpr const char* kMountType = "fuse.dfs";
-
 class MountPoint {
  public:
   enum class Method { system_call, helper };

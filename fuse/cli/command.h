@@ -41,6 +41,7 @@ void add_stat_command(CLI::App& parent, Choice& choice);
 void add_size_command(CLI::App& parent, Choice& choice);
 void add_mkdir_command(CLI::App& parent, Choice& choice);
 void add_rm_command(CLI::App& parent, Choice& choice);
+void add_mount_command(CLI::App& parent, Choice& choice);
 void add_policy_command(CLI::App& parent, Choice& choice);
 void add_server_command(CLI::App& parent, Choice& choice);
 void add_locate_command(CLI::App& parent, Choice& choice);

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "common/base/log.h"
+#include "fuse/mounts/mount_table.h"
 
 namespace dfs::fuse {
 namespace {
@@ -46,9 +47,10 @@ std::optional<milliseconds> Replacement::pause_after(SteadyTime::duration life, 
 }
 
 Result<Supervisor> Supervisor::create(Parts parts) {
+  Program program = TRY(Program::open(parts.invocation.program));
   LastingMemory memory = TRY(LastingMemory::create());
   UniqueFd signals = TRY(catch_signals());
-  return Supervisor(std::move(parts), std::move(memory), std::move(signals));
+  return Supervisor(std::move(parts), std::move(program), std::move(memory), std::move(signals));
 }
 
 Result<int> Supervisor::run() {
@@ -57,6 +59,7 @@ Result<int> Supervisor::run() {
     wait();
     take_signals();
     if (link_is_open_) TRY(take_message());
+    if (control_) answer_asker();
     const auto end = worker_->ended();
     if (!end) continue;
     while (link_is_open_) TRY(take_message());
@@ -66,8 +69,8 @@ Result<int> Supervisor::run() {
 }
 
 Result<void> Supervisor::start_worker() {
-  WorkerProcess worker =
-      TRY(WorkerProcess::start(parts_.invocation, parts_.directory, memory_.descriptor()));
+  WorkerProcess worker = TRY(WorkerProcess::start(parts_.invocation, program_, parts_.directory,
+                                                  memory_.descriptor()));
   worker_.emplace(std::move(worker));
   link_is_open_ = true;
   serves_ = false;
@@ -76,9 +79,11 @@ Result<void> Supervisor::start_worker() {
 }
 
 void Supervisor::wait() {
-  std::array<pollfd, 2> watched{pollfd{signals_.get(), POLLIN, 0},
-                                pollfd{worker_->link().descriptor(), POLLIN, 0}};
-  ::poll(watched.data(), link_is_open_ ? 2 : 1, -1);
+  const int link = link_is_open_ ? worker_->link().descriptor() : -1;
+  const auto asked = control_ ? control_->descriptors() : std::array{-1, -1};
+  std::array watched{pollfd{signals_.get(), POLLIN, 0}, pollfd{link, POLLIN, 0},
+                     pollfd{asked[0], POLLIN, 0}, pollfd{asked[1], POLLIN, 0}};
+  ::poll(watched.data(), watched.size(), -1);
 }
 
 void Supervisor::take_signals() {
@@ -105,16 +110,25 @@ Result<void> Supervisor::take_message() {
       failure_ = Error{Errc::io, message.text};
       return {};
     case WorkerWord::ready:
-      can_be_replaced_ = !message.text.empty();
-      serves_ = true;
-      if (asked_to_end_) worker_->signal(*asked_to_end_);
-      if (std::exchange(has_served_, true)) return {};
-      return parts_.succeeded();
+    case WorkerWord::ready_alone:
+      return take_ready(message);
     case WorkerWord::device:
     case WorkerWord::no_device:
       return {};
   }
   return {};
+}
+
+Result<void> Supervisor::take_ready(const WorkerMessage& message) {
+  can_be_replaced_ = message.word == WorkerWord::ready;
+  serves_ = true;
+  if (asked_to_end_) worker_->signal(*asked_to_end_);
+  if (former_program_) {
+    former_program_.reset();
+    control_->answer(fmt::format("is served by version {} now", message.text));
+  }
+  if (std::exchange(has_served_, true)) return {};
+  return parts_.succeeded();
 }
 
 Result<void> Supervisor::hand_over_device() {
@@ -124,12 +138,62 @@ Result<void> Supervisor::hand_over_device() {
       return worker_->link().send(WorkerWord::no_device, mounted.error().text);
     point_.emplace(*std::move(mounted));
     device_ = point_->take_device();
+    let_programs_ask();
   }
   return worker_->link().send(WorkerWord::device, {}, device_.get());
 }
 
+// The mount is worth more than being asked.
+void Supervisor::let_programs_ask() {
+  const auto mounted = mounted_at(parts_.directory);
+  if (!mounted) return;
+  Result<MountControl> control = MountControl::open(mounted->device);
+  if (control)
+    control_.emplace(*std::move(control));
+  else
+    log_warn("fuse", "nobody can ask for an upgrade of this mount: {}", control.error().to_string());
+}
+
+void Supervisor::answer_asker() {
+  const std::optional<std::string> word = control_->take();
+  if (!word) return;
+  const Result<void> begun = *word == kUpgradeWord
+                                 ? upgrade()
+                                 : fail(Errc::invalid, "the supervisor does not know that word");
+  if (!begun) control_->answer(fail(begun.error()));
+}
+
+// The worker is killed as by anybody: whatever it is doing then goes on in the next one.
+Result<void> Supervisor::upgrade() {
+  if (!serves_) return fail(Errc::again, "its process has only just begun; try again");
+  if (!can_be_replaced_) return fail(Errc::unsupported, "this kernel allows no other process to go on");
+  Program program = TRY(Program::open(parts_.invocation.program));
+  log_info("fuse", "{} is handed over to {} as it is now", parts_.directory.native(),
+           parts_.invocation.program.native());
+  former_program_ = std::exchange(program_, std::move(program));
+  worker_->signal(SIGKILL);
+  return {};
+}
+
+Result<void> Supervisor::go_back(const WorkerProcess::End& end) {
+  const std::string why = failure_ ? failure_->text
+                          : end.by_signal ? fmt::format("ended by signal {}", end.number)
+                                          : fmt::format("ended with status {}", end.number);
+  program_ = *std::exchange(former_program_, std::nullopt);
+  failure_.reset();
+  log_error("fuse", "the new program cannot go on with {} ({}): the former one does",
+            parts_.directory.native(), why);
+  control_->answer(fail(Errc::io, fmt::format("the new program cannot go on with it ({}): the "
+                                              "former one does", why)));
+  return start_worker();
+}
+
 // A worker that ends by itself has unmounted, or says why not.
 Result<std::optional<int>> Supervisor::take_end(const WorkerProcess::End& end) {
+  if (former_program_ && !serves_) {
+    TRY(go_back(end));
+    return std::optional<int>{};
+  }
   if (end.by_signal && has_served_) return replace(end);
   if (end.by_signal)
     return fail(Errc::io, fmt::format("ended unexpectedly (signal {})", end.number));

@@ -8,6 +8,11 @@
 // worker writes back and unmounts, and its status is ours. A worker that is ended by
 // a signal is replaced; one that lives only for a moment, again and again, is given up.
 //
+// Whoever goes on is of the program that the mount was begun with, also when another
+// one has taken its place on disk, until somebody asks for the upgrade (mounts/
+// mount_control.h). Then the worker is killed, and one of the new program goes on; if
+// that cannot, one of the former does.
+//
 // Threads: one; no other may have been started.
 #pragma once
 
@@ -19,6 +24,7 @@
 #include "common/base/lasting_memory.h"
 #include "common/base/result.h"
 #include "fuse/mount_point.h"
+#include "fuse/mounts/mount_control.h"
 #include "fuse/supervisor/worker_process.h"
 
 namespace dfs::fuse {
@@ -57,22 +63,31 @@ class Supervisor {
   Result<int> run();
 
  private:
-  Supervisor(Parts parts, LastingMemory memory, UniqueFd signals)
-      : parts_(std::move(parts)), memory_(std::move(memory)), signals_(std::move(signals)) {}
+  Supervisor(Parts parts, Program program, LastingMemory memory, UniqueFd signals)
+      : parts_(std::move(parts)), program_(std::move(program)), memory_(std::move(memory)),
+        signals_(std::move(signals)) {}
 
   Result<void> start_worker();
   void wait();
   void take_signals();
   Result<void> take_message();
   Result<void> hand_over_device();
+  void let_programs_ask();
+  Result<void> take_ready(const WorkerMessage& message);
+  void answer_asker();
+  Result<void> upgrade();
+  Result<void> go_back(const WorkerProcess::End& end);
   // Empty: another worker goes on.
   Result<std::optional<int>> take_end(const WorkerProcess::End& end);
   Result<std::optional<int>> replace(const WorkerProcess::End& end);
 
   Parts parts_;
+  Program program_;
+  std::optional<Program> former_program_;  // while an upgrade is under way
   LastingMemory memory_;
   UniqueFd signals_;
   std::optional<MountPoint> point_;
+  std::optional<MountControl> control_;
   UniqueFd device_;
   std::optional<WorkerProcess> worker_;
   bool link_is_open_ = false;

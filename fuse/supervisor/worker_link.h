@@ -1,8 +1,8 @@
 // What a supervisor and its worker say to each other, over a socket between them.
 //
 //   worker -> supervisor   wants_device     mount, if it is not mounted, and give me the device
-//                          ready            the mount answers; the text says whether another
-//                                           worker could go on ("resend") or not ("")
+//                          ready            the mount answers; the text is the program's version
+//                          ready_alone      the same, but no other worker could go on
 //                          failed           why it does not; a line for people
 //   supervisor -> worker   device           with the descriptor
 //                          no_device        why not
@@ -22,6 +22,7 @@ namespace dfs::fuse {
 enum class WorkerWord : char {
   wants_device = 'w',
   ready = 'r',
+  ready_alone = 'a',
   failed = 'f',
   device = 'd',
   no_device = 'n',

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <string_view>
-#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,11 +22,8 @@ bool place(int from, int to) {
   return aside >= 0 && ::dup2(aside, to) == to && ::close(aside) == 0;
 }
 
-[[noreturn]] void become_worker(const Invocation& invocation,
-                                const std::filesystem::path& directory, int link, int memory,
-                                pid_t supervisor) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != supervisor) ::_exit(kCannotStart);
+[[noreturn]] void become_worker(const Invocation& invocation, const Program& program,
+                                const std::filesystem::path& directory, int link, int memory) {
   ::setpgid(0, 0);
   sigset_t none;
   ::sigemptyset(&none);
@@ -39,10 +36,7 @@ bool place(int from, int to) {
   if (aside < 0 || !place(link, WorkerPapers::kLink) || !place(aside, WorkerPapers::kMemory))
     ::_exit(kCannotStart);
   ::close(aside);
-  std::vector<char*> words;
-  for (const std::string& word : invocation.argv) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
-  ::execv(invocation.program.c_str(), words.data());
+  program.become(invocation.argv);
   ::_exit(kCannotStart);
 }
 
@@ -59,14 +53,41 @@ Result<Invocation> Invocation::of_this_process(int argc, char** argv) {
   return invocation;
 }
 
-Result<WorkerProcess> WorkerProcess::start(const Invocation& invocation,
+Result<Program> Program::open(const std::filesystem::path& path) {
+  const UniqueFd opened(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!opened) return fail_errno(errno, "open " + path.native());
+  UniqueFd file(::fcntl(opened.get(), F_DUPFD_CLOEXEC, kOutOfTheWay));
+  if (!file) return fail_errno(errno, "open " + path.native());
+  if (::faccessat(file.get(), "", X_OK, AT_EMPTY_PATH) != 0)
+    return fail_errno(errno, path.native() + " cannot be run");
+  return Program(path, std::move(file));
+}
+
+bool Program::is_still_there() const {
+  struct stat named {};
+  struct stat held {};
+  return ::stat(path_.c_str(), &named) == 0 && ::fstat(file_.get(), &held) == 0 &&
+         named.st_dev == held.st_dev && named.st_ino == held.st_ino;
+}
+
+void Program::become(const std::vector<std::string>& argv) const {
+  std::vector<char*> words;
+  for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  // By its path while that is the same: `ps` calls a program after how it was named.
+  if (is_still_there())
+    ::execv(path_.c_str(), words.data());
+  else
+    ::execveat(file_.get(), "", words.data(), environ, AT_EMPTY_PATH);
+}
+
+Result<WorkerProcess> WorkerProcess::start(const Invocation& invocation, const Program& program,
                                            const std::filesystem::path& directory, int memory) {
   WorkerLink::Ends ends = TRY(WorkerLink::make());
-  const pid_t supervisor = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return fail_errno(errno, "fork");
   if (child == 0)
-    become_worker(invocation, directory, ends.worker.descriptor(), memory, supervisor);
+    become_worker(invocation, program, directory, ends.worker.descriptor(), memory);
   return WorkerProcess(child, std::move(ends.supervisor));
 }
 

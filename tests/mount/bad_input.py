@@ -161,7 +161,7 @@ def wrong_mounts_are_refused(space):
 
         check_equal(mounts_below(space.directory), mounts_before, "the mounts")
         check_equal(sorted(os.listdir(place)), [], "the mount point")
-        pids = {process["pid"] for process in cluster.processes().values()}
+        pids = {process["pid"] for process in cluster.processes().values()} | {cluster.worker()}
         check_equal(set(processes_about(space.directory)) - pids, set(), "processes that are left")
 
 

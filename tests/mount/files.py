@@ -31,7 +31,7 @@ def three_gib_come_back_with_the_same_sum_in_bounded_memory(space):
         drop_caches()
         check_equal(sha256_of(path), written, "the SHA-256 after dropping the caches")
 
-        mount_peak = memory_bytes(cluster.pid("mount1"))
+        mount_peak = memory_bytes(cluster.worker())
         print(f"dfs-mount used at most {mount_peak // MIB} MiB")
         check(mount_peak <= WRITE_BUFFER + READ_CACHE + 150 * MIB,
               f"dfs-mount used {mount_peak // MIB} MiB, its budgets are {(WRITE_BUFFER + READ_CACHE) // MIB} MiB")

@@ -133,6 +133,13 @@ def processes_about(directory):
     return found
 
 
+def only_child(pid):
+    """The process that another one has started; waits for it."""
+    def child():
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(wait_until(child, f"process {pid} has a child", limit=10, pause=0.002)[0])
+
+
 # --- a cluster ---------------------------------------------------------------------
 
 
@@ -211,6 +218,10 @@ class Cluster:
 
     def pid(self, name):
         return self.processes()[name]["pid"]
+
+    def worker(self, name="mount1"):
+        """The process that serves a mount; pid() is that of its supervisor."""
+        return only_child(self.pid(name))
 
     def log(self, name):
         parts = []

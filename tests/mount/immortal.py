@@ -5,31 +5,26 @@ import collections
 import fcntl
 import os
 import random
+import re
+import shutil
 import signal
+import subprocess
 import threading
 import time
 import traceback
 
-from harness import KIB, check, check_equal, error_of, seeded, wait_until
+from harness import KIB, check, check_equal, error_of, only_child, program, run, seeded, wait_until
+from unmounting import Writer
 
-SUPERVISED = {"servers": 1, "replicas": 1, "extra": ["mount=-o", "mount=supervised"]}
-
-
-def worker_of(cluster, name="mount1"):
-    """The process that does the work for the one that `dfs local` knows."""
-    supervisor = cluster.pid(name)
-
-    def child():
-        with open(f"/proc/{supervisor}/task/{supervisor}/children", encoding="ascii") as file:
-            return file.read().split()
-    return int(wait_until(child, "the mount has a worker", limit=10, pause=0.002)[0])
+def kill_child(supervisor):
+    """kill -9, and nothing else: who goes on is not waited for."""
+    worker = only_child(supervisor)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: only_child(supervisor) != worker, "another worker goes on", limit=10, pause=0.002)
 
 
 def kill_worker(cluster, name="mount1"):
-    """kill -9, and nothing else: who goes on is not waited for."""
-    worker = worker_of(cluster, name)
-    os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: worker_of(cluster, name) != worker, "another worker goes on", limit=10, pause=0.002)
+    kill_child(cluster.pid(name))
 
 
 # --- at rest --------------------------------------------------------------------------
@@ -51,7 +46,7 @@ def another_program_gets(mount, path, lock):
 
 
 def descriptors_locks_and_listings_outlive_the_worker(space):
-    with space.cluster(**SUPERVISED) as cluster:
+    with space.cluster(servers=1, replicas=1) as cluster:
         mount = cluster.mount
         (mount / "directory").mkdir()
         for number in range(300):
@@ -88,6 +83,93 @@ def descriptors_locks_and_listings_outlive_the_worker(space):
         wait_until(lambda: another_program_gets(mount, "file", fcntl.flock) == "got it", "the flock is gone with its file")
         check_equal(another_program_gets(mount, "log", fcntl.lockf), "got it", "who locks what was unlocked")
         cluster.check_all_alive()
+
+
+def a_mount_whose_supervisor_is_killed_serves_on(space):
+    with space.cluster(servers=1, replicas=1) as cluster:
+        worker = cluster.worker()
+        os.kill(cluster.pid("mount1"), signal.SIGKILL)
+        wait_until(lambda: not cluster.processes()["mount1"]["alive"], "the supervisor is gone")
+        with open(cluster.mount / "file", "wb") as file:
+            file.write(b"written without a supervisor")
+        run("umount", cluster.mount)
+        wait_until(lambda: not os.path.exists(f"/proc/{worker}"), "the worker ends with the mount")
+        cluster.start("mount1")
+        check_equal((cluster.mount / "file").read_bytes(), b"written without a supervisor", "what was written")
+
+
+# --- another program ------------------------------------------------------------------
+
+
+def put_in_place(path, content):
+    """As a package manager does: the former program goes on, it has no name any more."""
+    fresh = path.with_name("fresh")
+    shutil.copy(content, fresh)
+    fresh.chmod(0o755)
+    os.rename(fresh, path)
+
+
+def an_upgrade_goes_on_with_what_is_open(space):
+    place, binary, pretender = space.path("place"), space.path("dfs-mount"), space.path("pretender")
+    place.mkdir()
+    put_in_place(binary, program("dfs-mount"))
+    pretender.write_text("#!/bin/sh\nexit 3\n")
+    with space.cluster(servers=1, replicas=1, mounts=0) as cluster:
+        supervisor = space.path("supervisor")
+        meta = cluster.processes()["meta"]["address"]
+        with open(supervisor, "wb") as ready:
+            mount = subprocess.Popen([binary, meta, place, "-f", "-o", f"log_file={space.path('log')}",
+                                      "--ready-fd", str(ready.fileno())], pass_fds=[ready.fileno()])
+            wait_until(lambda: supervisor.read_bytes() == b"ready\n", "the mount answers")
+        file = os.open(place / "file", os.O_RDWR | os.O_CREAT)
+
+        def check_goes_on(text, inode):
+            os.pwrite(file, text, 0)
+            check_equal(os.pread(file, len(text), 0), text, "what an open file has")
+            check_equal(os.stat(f"/proc/{only_child(mount.pid)}/exe").st_ino, inode, "the program that serves")
+
+        former = binary.stat().st_ino
+        check_goes_on(b"begun", former)
+        put_in_place(binary, pretender)
+        kill_child(mount.pid)
+        check_goes_on(b"killed", former)
+
+        refused = run(program("dfs"), "mount", "upgrade", place, ok=(1,)).stderr.decode()
+        check(re.search(r"cannot go on with it \(ended with status 3\): the former one does", refused), refused)
+        check_goes_on(b"tried", former)
+
+        os.unlink(binary)
+        refused = run(program("dfs"), "mount", "upgrade", place, ok=(1,)).stderr.decode()
+        check(re.search(r"No such file", refused), refused)
+        check_goes_on(b"told", former)
+
+        put_in_place(binary, program("dfs-mount"))
+        said = run(program("dfs"), "mount", "upgrade", place).stdout.decode()
+        check(re.search(r"is served by version \d", said), said)
+        check_goes_on(b"upgraded", binary.stat().st_ino)
+        os.close(file)
+        mount.terminate()
+        check_equal(mount.wait(30), 0, "how the mount ended")
+        refused = run(program("dfs"), "mount", "upgrade", place, ok=(1,)).stderr.decode()
+        check(re.search(r"no dfs is mounted at", refused), refused)
+
+
+# --- what is at risk ------------------------------------------------------------------
+
+
+def what_is_not_on_the_servers_is_told(space):
+    with space.cluster(servers=1, replicas=1) as cluster:
+        def unsent():
+            mounts = [each for each in cluster.status()["sessions"] if each["program"] == "dfs-mount"]
+            return mounts[0]["unsent_bytes"], mounts[0]["oldest_unsent_ms"]
+        writer = Writer(cluster.mount / "file")
+        check_equal(unsent(), (0, 0), "what an idle mount would lose")
+        cluster.stop("storage1")
+        writer.write()
+        wait_until(lambda: unsent()[0] >= 64 * KIB and unsent()[1] > 2000, "what the mount would lose is told", limit=20)
+        cluster.start("storage1")
+        wait_until(lambda: unsent() == (0, 0), "it is told that all is on the servers", limit=30)
+        check_equal(writer.close(), "closed", "how the program ended")
 
 
 # --- at any moment ----------------------------------------------------------------------
@@ -246,7 +328,7 @@ def locks_are_taken(loads, generator, name):
 
 def kills_at_any_moment_lose_nothing(space):
     generator = seeded("immortal")
-    with space.cluster(**SUPERVISED) as cluster:
+    with space.cluster(servers=1, replicas=1) as cluster:
         loads = Loads(cluster.mount, generator)
         loads.start(names_come_and_go, "names")
         loads.start(files_grow, "scattered", 0)

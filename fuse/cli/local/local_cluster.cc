@@ -8,6 +8,7 @@
 
 #include "fuse/cli/local/cluster_plan.h"
 #include "fuse/cli/local/mount_point.h"
+#include "fuse/mounts/mount_table.h"
 
 namespace dfs::cli {
 
@@ -40,7 +41,7 @@ Result<void> check_fresh(const ClusterState& state) {
 // Of a disk that is mounted there, what it holds.
 Result<void> remove_tree(const std::filesystem::path& path) {
   std::error_code error;
-  if (mounted_at(path)) {
+  if (fuse::mounted_at(path)) {
     std::vector<std::filesystem::path> entries;
     for (const auto& entry : std::filesystem::directory_iterator(path, error))
       entries.push_back(entry.path());
@@ -268,7 +269,10 @@ Result<void> LocalCluster::kill(const std::string& name) {
     say_(process->name + " was not running");
     return {};
   }
-  TRY(signal_and_wait(process->process, SIGKILL, kKillLimit));
+  // A mount is two processes, of which either goes on without the other.
+  std::vector<ProcessIdentity> all{process->process};
+  for (ProcessIdentity& child : children_of(process->process)) all.push_back(std::move(child));
+  for (const ProcessIdentity& each : all) TRY(signal_and_wait(each, SIGKILL, kKillLimit));
   say_(process->name + " killed");
   return {};
 }

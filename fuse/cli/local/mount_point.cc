@@ -7,29 +7,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
-#include <sstream>
+#include <string>
 
 #include <fmt/format.h>
+
+#include "fuse/mounts/mount_table.h"
 
 namespace dfs::cli {
 
 namespace {
-
-// mountinfo writes space, tab, line feed and backslash as \ooo.
-std::string unescaped(const std::string& text) {
-  std::string out;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '\\' || at + 3 >= text.size()) {
-      out += text[at];
-      continue;
-    }
-    out += static_cast<char>((text[at + 1] - '0') * 64 + (text[at + 2] - '0') * 8 +
-                             (text[at + 3] - '0'));
-    at += 3;
-  }
-  return out;
-}
 
 // Who is not root may unmount his own FUSE mounts through this program only.
 Result<void> detach_as_user(const std::filesystem::path& place) {
@@ -49,29 +35,8 @@ Result<void> detach_as_user(const std::filesystem::path& place) {
 
 }  // namespace
 
-std::optional<MountedHere> mounted_at(const std::filesystem::path& place) {
-  const std::string wanted = place.lexically_normal().string();
-  std::ifstream table("/proc/self/mountinfo");
-  std::optional<MountedHere> found;
-  for (std::string line; std::getline(table, line);) {
-    // "36 35 98:0 /root /mount/point options [tags...] - type source super-options"
-    std::istringstream fields(line);
-    std::string skipped;
-    std::string point;
-    fields >> skipped >> skipped >> skipped >> skipped >> point;
-    if (unescaped(point) != wanted) continue;
-    const std::size_t separator = line.find(" - ");
-    if (separator == std::string::npos) continue;
-    std::istringstream rest(line.substr(separator + 3));
-    MountedHere here;
-    rest >> here.type >> here.source;
-    found = std::move(here);
-  }
-  return found;
-}
-
 Result<void> detach_dead_mount(const std::filesystem::path& place) {
-  while (const auto here = mounted_at(place)) {
+  while (const auto here = fuse::mounted_at(place.lexically_normal())) {
     if (!here->type.starts_with("fuse"))
       return fail(Errc::busy, fmt::format("a file system of type {} is mounted at {}", here->type,
                                           place.string()));

@@ -138,6 +138,14 @@ bool is_alive(const ProcessIdentity& process) {
          line->state != 'X';
 }
 
+std::vector<ProcessIdentity> children_of(const ProcessIdentity& process) {
+  std::vector<ProcessIdentity> children;
+  std::ifstream list(fmt::format("/proc/{0}/task/{0}/children", process.pid));
+  for (pid_t pid = 0; list >> pid;)
+    if (const auto line = read_stat(pid)) children.push_back({pid, line->start_ticks, process.boot});
+  return is_alive(process) ? children : std::vector<ProcessIdentity>{};
+}
+
 Result<void> signal_and_wait(const ProcessIdentity& process, int signal,
                              std::chrono::milliseconds limit) {
   if (!is_alive(process)) return {};

@@ -32,6 +32,9 @@ struct ProcessIdentity {
 // False for a zombie: it does nothing any more.
 bool is_alive(const ProcessIdentity& process);
 
+// Those that it has started and that run.
+std::vector<ProcessIdentity> children_of(const ProcessIdentity& process);
+
 // Sends `signal` and waits until the process is gone. Success if it was gone before.
 //   timed_out      still there
 //   not_permitted  it is somebody else's

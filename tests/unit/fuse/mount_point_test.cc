@@ -7,7 +7,7 @@
 #include <fstream>
 #include <future>
 
-#include "fuse/mount_table.h"
+#include "fuse/mounts/mount_table.h"
 #include "tests/unit/fuse/mounted.h"
 
 namespace dfs::fuse {

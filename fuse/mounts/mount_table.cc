@@ -1,4 +1,4 @@
-#include "fuse/mount_table.h"
+#include "fuse/mounts/mount_table.h"
 
 #include <fstream>
 #include <sstream>
@@ -25,22 +25,28 @@ std::string unescape(const std::string& text) {
 
 }  // namespace
 
-std::optional<MountedHere> mounted_at(const std::filesystem::path& directory) {
-  std::optional<MountedHere> found;
+std::vector<MountedHere> mounts() {
+  std::vector<MountedHere> found;
   std::ifstream table("/proc/self/mountinfo");
   // 36 35 98:0 /root /mount/point options [optional fields] - type source options
   for (std::string line; std::getline(table, line);) {
     std::istringstream words(line);
     std::string id, parent, device, root, point, word;
     words >> id >> parent >> device >> root >> point;
-    if (unescape(point) != directory.native()) continue;
     while (words >> word && word != "-") {
     }
     std::string type, source;
     words >> type >> source;
-    found = MountedHere{type, unescape(source), device};
+    found.push_back({unescape(point), type, unescape(source), device});
   }
   return found;
+}
+
+std::optional<MountedHere> mounted_at(const std::filesystem::path& directory) {
+  std::optional<MountedHere> topmost;
+  for (MountedHere& each : mounts())
+    if (each.directory == directory) topmost = std::move(each);
+  return topmost;
 }
 
 }  // namespace dfs::fuse
