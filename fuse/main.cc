@@ -49,9 +49,14 @@ Result<void> start_logging(const MountOptions& options) {
   return init_logging("dfs-mount", log);
 }
 
-Result<std::unique_ptr<MetricsServer>> start_metrics(const MountOptions& options) {
+// A mount that goes on is worth more than its figures: the port may still be that of a
+// former process.
+Result<std::unique_ptr<MetricsServer>> start_metrics(const MountOptions& options, bool goes_on) {
   if (options.metrics_address.empty()) return nullptr;
-  return MetricsServer::start(options.metrics_address);
+  auto page = MetricsServer::start(options.metrics_address);
+  if (page || !goes_on) return page;
+  log_warn("fuse", "no metrics until the mount is upgraded: {}", page.error().to_string());
+  return nullptr;
 }
 
 // `succeeded(service)` is told when the mount answers.
@@ -64,7 +69,7 @@ Result<void> serve(const MountOptions& options, const MountService::Mount& mount
   TRY(start_logging(options));
   TRY(raise_descriptor_limit());
   StopSignals stop;
-  const auto metrics_page = TRY(start_metrics(options));
+  const auto metrics_page = TRY(start_metrics(options, memory.has_former()));
   auto service = TRY(MountService::start(options, mount, memory, journal, stop));
   TRY(succeeded(*service));
   const Result<void> served = service->serve();

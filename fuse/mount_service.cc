@@ -88,6 +88,12 @@ Result<std::unique_ptr<MetaSession>> MountService::connect_to_meta(const MountOp
       if (record.kind == HandleRecord::file) held.emplace_back(record.inode);
     return held;
   };
+  session.remembered = [this] {
+    SessionEstate estate;
+    estate.locks = memory_.locks().all();
+    if (journal_ != nullptr) estate.leases.write = journal_->former_inodes();
+    return estate;
+  };
   for (;;) {
     auto connected = MetaSession::connect(session, SystemClock::instance());
     const bool may_pass = !connected && is_retryable(connected.error().code);
@@ -109,6 +115,7 @@ Result<void> MountService::connect(const MountOptions& options) {
   storage_ = GrpcStoragePool::create(
       std::move(storage), [&meta] { return meta.group_table(); }, clock);
   files_ = TRY(FileSystem::create(client_config(options), meta, *storage_, clock, journal_));
+  files_->remember_locks(memory_.locks());
 
   return {};
 }

@@ -6,6 +6,7 @@
 // what is learnt comes with a later grant. If the session, or the server's memory of
 // it, is gone, the kernel forgets everything.
 #include <algorithm>
+#include <unordered_set>
 
 #include "common/base/log.h"
 #include "common/client/engine.h"
@@ -48,15 +49,20 @@ void Engine::adopt(const SessionEstate& estate) {
     const InodeStatePtr state = inodes_.find_or_make(held.inode);
     if (held.lock.family == LockFamily::posix) state->was_locked_here.store(true);
   }
+  held_.adopted();
   if (estate.is_complete) return;
 
-  log_error("client", "the metadata server does not know what this mount had: locks are lost, and "
-                      "what the kernel has cached is forgotten");
+  log_warn("client", "the metadata server was restarted too: {} locks and the leases of {} files "
+                     "that have unsent bytes are held again; what the kernel has cached is forgotten",
+           estate.locks.size(), estate.leases.write.size());
   pages_are_doubtful_ = true;
-  // Others may have changed what was written here.
+  // Others may have changed what was written here without a lease that holds.
+  const std::unordered_set<InodeId> held_again(estate.leases.write.begin(),
+                                               estate.leases.write.end());
   for (const InodeStatePtr& state : inodes_.all()) {
     const std::lock_guard lock(state->mutex);
-    if (!state->dirty.empty()) state->commit_only_after = state->dirty.facts().data_change;
+    if (!state->dirty.empty() && !held_again.contains(state->inode))
+      state->commit_only_after = state->dirty.facts().data_change;
   }
   std::vector<InodeId> in_use{kRootInode};
   for (const InodeStatePtr& state : inodes_.all()) in_use.push_back(state->inode);

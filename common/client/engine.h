@@ -112,6 +112,7 @@ class Engine final : public FileSystem {
                              const CallContext& context) override;
   Result<void> sync(const CallContext& context) override;
   Unsent unsent() const override { return write_back_.unsent(); }
+  void remember_locks(LockMemo& memo) override { held_.remember_in(memo); }
   UnsentBytes at_risk() const override { return write_back_.at_risk(); }
 
   std::vector<InodeId> held_inodes() const override;

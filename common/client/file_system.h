@@ -35,6 +35,7 @@
 #include "common/base/result.h"
 #include "common/client/client_config.h"
 #include "common/client/reply_barrier.h"
+#include "common/rpc/lock_memo.h"
 #include "common/rpc/interrupt.h"
 #include "common/rpc/lease_hooks.h"
 #include "common/rpc/meta_api.h"
@@ -265,6 +266,10 @@ class FileSystem {
   virtual Unsent unsent() const = 0;
   // How much of it, and how old. Does not wait.
   virtual UnsentBytes at_risk() const { return {}; }
+
+  // The locks that programs here hold are recorded in `memo` too, which outlives the
+  // process. Before any is taken.
+  virtual void remember_locks(LockMemo& memo) { static_cast<void>(memo); }
 
   // --- for whoever answers a kernel ---
   // What it may keep of an answer. The question is asked, and the answer given,

@@ -37,7 +37,10 @@ bool HeldLocks::granted(const Request& request) {
   return table_.with([&](Table& table) {
     const auto owner = table.owners.find(key_of(request.inode, request.lock));
     const bool in_doubt = table.said > request.sent || owner->second.doubted > request.sent;
-    if (!in_doubt) owner->second.ranges.set(request.lock);
+    if (!in_doubt) {
+      owner->second.ranges.set(request.lock);
+      changed_locked(table, owner->first, owner->second);
+    }
     end_locked(table, owner);
     return !in_doubt;
   });
@@ -47,8 +50,10 @@ void HeldLocks::refused(const Request& request) {
   table_.with([&](Table& table) {
     const auto owner = table.owners.find(key_of(request.inode, request.lock));
     // flock(2) lets go of the former kind first.
-    if (request.lock.family == LockFamily::flock && !owner->second.ranges.holds(request.lock))
+    if (request.lock.family == LockFamily::flock && !owner->second.ranges.holds(request.lock)) {
       owner->second.ranges.set(unlocking(request.lock, 0, kLockEndMax));
+      changed_locked(table, owner->first, owner->second);
+    }
     end_locked(table, owner);
   });
 }
@@ -82,6 +87,7 @@ std::vector<LockRanges::Range> HeldLocks::weaken(InodeId inode, const FileLock& 
     if (owner == table.owners.end()) return former;
     former = owner->second.ranges.within(lock.start, lock.end);
     owner->second.ranges.set(lock);
+    changed_locked(table, owner->first, owner->second);
     // It may be answered after this and granted before.
     if (owner->second.on_their_way > 0) owner->second.doubted = ++table.now;
     forget_if_unused_locked(table, owner);
@@ -94,6 +100,7 @@ void HeldLocks::restore(InodeId inode, const FileLock& lock,
   table_.with([&](Table& table) {
     Owner& owner = table.owners[key_of(inode, lock)];
     for (const LockRanges::Range& range : former) owner.ranges.set(with(lock, range));
+    changed_locked(table, key_of(inode, lock), owner);
     count_.store(table.owners.size(), std::memory_order_relaxed);
   });
 }
@@ -130,11 +137,24 @@ std::vector<FileLock> HeldLocks::end_of(InodeId inode, const void* through) {
       end.owner = at->first.owner;
       end = unlocking(end, 0, kLockEndMax);
       at->second.ranges.set(end);
+      changed_locked(table, at->first, at->second);
       ends.push_back(end);
       forget_if_unused_locked(table, at);
     }
   });
   return ends;
+}
+
+void HeldLocks::remember_in(LockMemo& memo) {
+  table_.with([&](Table& table) { table.memo = &memo; });
+}
+
+void HeldLocks::adopted() {
+  table_.with([](Table& table) {
+    if (table.memo == nullptr) return;
+    table.memo->clear();
+    for (const auto& [key, owner] : table.owners) changed_locked(table, key, owner);
+  });
 }
 
 void HeldLocks::adopt(const HeldLock& held, const void* through) {
@@ -168,11 +188,22 @@ std::size_t HeldLocks::forget_all() {
       const auto owner = at++;
       count += owner->second.ranges.size();
       owner->second.ranges = {};
+      changed_locked(table, owner->first, owner->second);
       forget_if_unused_locked(table, owner);
     }
     table.said = ++table.now;
     return count;
   });
+}
+
+void HeldLocks::changed_locked(Table& table, const Key& key, const Owner& owner) {
+  if (table.memo == nullptr) return;
+  std::vector<FileLock> locks;
+  FileLock lock;
+  lock.family = key.family;
+  lock.owner = key.owner;
+  for (const LockRanges::Range& range : owner.ranges.all()) locks.push_back(with(lock, range));
+  table.memo->set(key.inode, key.family, key.owner, locks);
 }
 
 void HeldLocks::end_locked(Table& table, Owners::iterator owner) {

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "common/base/guarded.h"
+#include "common/rpc/lock_memo.h"
 #include "common/rpc/lock_ranges.h"
 #include "common/rpc/meta_api.h"
 
@@ -60,9 +61,14 @@ class HeldLocks {
   // The locks that were last asked for through this file, as what removes them.
   std::vector<FileLock> end_of(InodeId inode, const void* through);
 
+  // Records from now on what is held in `memo`, which outlives this.
+  void remember_in(LockMemo& memo);
   // A former process of the session was granted it, through a file that is open here
   // as `through`; null: nobody knows.
   void adopt(const HeldLock& held, const void* through);
+
+  // That was all: of what it had besides, nothing is held.
+  void adopted();
 
   std::vector<HeldLock> say_all();
   // Nothing is held any more. Returns how much was.
@@ -88,12 +94,15 @@ class HeldLocks {
     std::map<Key, Owner> owners;  // each holds something or asks for something
     std::uint64_t now = 0;        // counts what follows
     std::uint64_t said = 0;       // when all was said last
+    LockMemo* memo = nullptr;
   };
   using Owners = std::map<Key, Owner>;
 
   static Key key_of(InodeId inode, const FileLock& lock) {
     return {inode, lock.family, lock.owner};
   }
+  // After each change of the ranges.
+  static void changed_locked(Table& table, const Key& key, const Owner& owner);
   void end_locked(Table& table, Owners::iterator owner);
   void forget_if_unused_locked(Table& table, Owners::iterator owner);
 

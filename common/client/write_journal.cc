@@ -140,6 +140,14 @@ WriteJournal::Run WriteJournal::run(Index index) const {
 
 // --- what a former process has left ----------------------------------------------------
 
+std::vector<InodeId> WriteJournal::former_inodes() const {
+  std::vector<InodeId> inodes;
+  for (const Former& former : former_) inodes.push_back(former.inode);
+  std::sort(inodes.begin(), inodes.end());
+  inodes.erase(std::unique(inodes.begin(), inodes.end()), inodes.end());
+  return inodes;
+}
+
 bool WriteJournal::is_whole(const Former& former) {
   const auto is_block = [](const std::byte* block) { return block != nullptr; };
   if (!std::all_of(former.blocks.begin(), former.blocks.end(), is_block)) return false;

@@ -99,6 +99,8 @@ class WriteJournal {
     std::vector<std::byte*> blocks;  // in order
     std::vector<Piece> runs;         // the oldest first
   };
+  // Of which files.
+  std::vector<InodeId> former_inodes() const;
   // To be taken once.
   std::vector<Former> take_former() { return std::exchange(former_, {}); }
 

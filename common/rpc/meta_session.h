@@ -78,6 +78,9 @@ class MetaSession : public MetaClient {
     // Memory that outlives the process: which session this is, and the operations
     // that have not been answered. May be null; else they outlive the session.
     SessionMemo* record = nullptr;
+    // What a former process of the session had, as far as that memory tells: for a
+    // server that does not know.
+    std::function<SessionEstate()> remembered;
     OperationTable* operations = nullptr;
     // What is written here and not committed; told with each sign of life.
     std::function<UnsentBytes()> unsent;

@@ -56,6 +56,7 @@ grpc::ByteBuffer GrpcMetaSession::make_hello() {
   std::function<LeaseClaims()> claims;
   std::function<std::vector<InodeId>()> held;
   std::function<std::vector<HeldLock>()> locks;
+  std::function<SessionEstate()> remembered;
   {
     const std::lock_guard lock(mutex_);
     hello.set_session(session_.value());
@@ -65,6 +66,7 @@ grpc::ByteBuffer GrpcMetaSession::make_hello() {
       pending_.mark_releases_stale();
     }
     hello.set_adopts(adopting_);
+    if (adopting_) remembered = options_.remembered;
     if (session_ != SessionId{} && !adopting_) {
       locks = options_.locks;
       claims = leases_.claims;
@@ -72,13 +74,11 @@ grpc::ByteBuffer GrpcMetaSession::make_hello() {
   }
   if (held)
     for (const InodeId inode : held()) hello.add_held(inode.value());
-  if (locks)
-    for (const HeldLock& lock : locks()) to_proto(lock, *hello.add_locks());
-  if (claims) {
-    const LeaseClaims claimed = claims();
-    for (const InodeId inode : claimed.read) hello.add_read_leases(inode.value());
-    for (const InodeId inode : claimed.write) hello.add_write_leases(inode.value());
-  }
+  const SessionEstate former = remembered ? remembered() : SessionEstate{};
+  for (const HeldLock& lock : locks ? locks() : former.locks) to_proto(lock, *hello.add_locks());
+  const LeaseClaims claimed = claims ? claims() : former.leases;
+  for (const InodeId inode : claimed.read) hello.add_read_leases(inode.value());
+  for (const InodeId inode : claimed.write) hello.add_write_leases(inode.value());
   return serialize_message(frame);
 }
 

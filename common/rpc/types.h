@@ -167,8 +167,9 @@ struct LeaseClaims {
 // of one that was killed.
 struct SessionEstate {
   std::uint64_t lease_order = 0;  // of the latest grant, or above
-  // False: the server was restarted, or it has ended the session. Then there is
-  // nothing, and others may have changed what the former process relied on.
+  // False: the server was restarted, or it has ended the session. Then there is what
+  // the session remembers itself and has been given back, and others may have changed
+  // the rest of what the former process relied on.
   bool is_complete = false;
   LeaseClaims leases;
   std::vector<HeldLock> locks;

@@ -10,10 +10,12 @@ Result<MountMemory::Parts> MountMemory::find_parts(LastingMemory& memory) {
       TRY(memory.part("handles", HandleRecords::kLayout, HandleRecords::bytes()));
   const auto operations =
       TRY(memory.part("operations", OperationTable::kLayout, OperationTable::bytes()));
+  const auto locks = TRY(memory.part("locks", LockMemo::kLayout, LockMemo::bytes()));
   parts.greeting = greeting.bytes;
   parts.session = session.bytes;
   parts.handles = handles.bytes;
   parts.operations = operations.bytes;
+  parts.locks = locks.bytes;
   return parts;
 }
 
@@ -21,7 +23,8 @@ MountMemory::MountMemory(const Parts& parts)
     : greeting_(reinterpret_cast<Greeting*>(parts.greeting.data())),
       session_(reinterpret_cast<SessionMemo*>(parts.session.data())),
       handles_(parts.handles),
-      operations_(parts.operations) {}
+      operations_(parts.operations),
+      locks_(parts.locks) {}
 
 Result<std::unique_ptr<MountMemory>> MountMemory::open(LastingMemory& memory) {
   const Parts parts = TRY(find_parts(memory));

@@ -5,6 +5,7 @@
 //   handles     what the kernel holds open
 //   operations  the mutations of requests that have not been answered
 //   session     who this mount is to the metadata server
+//   locks       what programs have locked
 //
 // Threads: as each part says.
 #pragma once
@@ -15,6 +16,7 @@
 #include <memory>
 
 #include "common/base/lasting_memory.h"
+#include "common/rpc/lock_memo.h"
 #include "common/rpc/operation_table.h"
 #include "common/rpc/session_memo.h"
 #include "fuse/adoption/handle_records.h"
@@ -44,6 +46,7 @@ class MountMemory {
   SessionMemo& session() const { return *session_; }
   HandleRecords& handles() { return handles_; }
   OperationTable& operations() { return operations_; }
+  LockMemo& locks() { return locks_; }
 
  private:
   struct Parts {
@@ -51,6 +54,7 @@ class MountMemory {
     MutableBuffer session;
     MutableBuffer handles;
     MutableBuffer operations;
+    MutableBuffer locks;
   };
   static Result<Parts> find_parts(LastingMemory& memory);
   explicit MountMemory(const Parts& parts);
@@ -60,6 +64,7 @@ class MountMemory {
   SessionMemo* const session_;
   HandleRecords handles_;
   OperationTable operations_;
+  LockMemo locks_;
 };
 
 }  // namespace dfs::fuse

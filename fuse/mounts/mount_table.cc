@@ -1,5 +1,6 @@
 #include "fuse/mounts/mount_table.h"
 
+#include <fmt/format.h>
 #include <fstream>
 #include <sstream>
 
@@ -47,6 +48,13 @@ std::optional<MountedHere> mounted_at(const std::filesystem::path& directory) {
   for (MountedHere& each : mounts())
     if (each.directory == directory) topmost = std::move(each);
   return topmost;
+}
+
+void cut_off(const MountedHere& mount) {
+  const std::size_t colon = mount.device.find(':');
+  if (!mount.type.starts_with("fuse") || colon == std::string::npos) return;
+  std::ofstream(fmt::format("/sys/fs/fuse/connections/{}/abort", mount.device.substr(colon + 1)))
+      << '1';
 }
 
 }  // namespace dfs::fuse

@@ -28,4 +28,10 @@ std::vector<MountedHere> mounts();
 // nothing if it is not a mount point.
 std::optional<MountedHere> mounted_at(const std::filesystem::path& directory);
 
+// Ends the connection of a FUSE mount whose processes are dead: what waits for an answer
+// fails. A thread of them may be in the kernel still, waiting for the lock of a page that
+// a request has; it would keep the mount, and everybody who calls sync(2), for ever.
+// Root's; does nothing for others.
+void cut_off(const MountedHere& mount);
+
 }  // namespace dfs::fuse

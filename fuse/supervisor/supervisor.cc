@@ -8,6 +8,7 @@
 #include <cstring>
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <thread>
 
 #include "common/base/log.h"
@@ -18,6 +19,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// How often to look whether a worker is dead without being gone, which no signal tells.
+constexpr milliseconds kLook{500};
 constexpr milliseconds kPauseLeast{50};
 constexpr milliseconds kPauseMost{2000};
 // Workers that die at once are replaced at once so often.
@@ -60,12 +63,26 @@ Result<int> Supervisor::run() {
     take_signals();
     if (link_is_open_) TRY(take_message());
     if (control_) answer_asker();
-    const auto end = worker_->ended();
+    reap_former();
+    const auto end = find_end();
     if (!end) continue;
-    while (link_is_open_) TRY(take_message());
+    TRY(take_last_words());
     const std::optional<int> status = TRY(take_end(*end));
     if (status) return *status;
   }
+}
+
+std::optional<WorkerProcess::End> Supervisor::find_end() {
+  auto end = worker_->ended();
+  if (!end && worker_->is_stuck_dead()) {
+    former_.push_back(worker_->process());
+    end = WorkerProcess::End{true, SIGKILL};
+  }
+  return end;
+}
+
+void Supervisor::reap_former() {
+  std::erase_if(former_, [](pid_t process) { return ::waitpid(process, nullptr, WNOHANG) != 0; });
 }
 
 Result<void> Supervisor::start_worker() {
@@ -83,7 +100,7 @@ void Supervisor::wait() {
   const auto asked = control_ ? control_->descriptors() : std::array{-1, -1};
   std::array watched{pollfd{signals_.get(), POLLIN, 0}, pollfd{link, POLLIN, 0},
                      pollfd{asked[0], POLLIN, 0}, pollfd{asked[1], POLLIN, 0}};
-  ::poll(watched.data(), watched.size(), -1);
+  ::poll(watched.data(), watched.size(), static_cast<int>(kLook.count()));
 }
 
 void Supervisor::take_signals() {
@@ -129,6 +146,13 @@ Result<void> Supervisor::take_ready(const WorkerMessage& message) {
   }
   if (std::exchange(has_served_, true)) return {};
   return parts_.succeeded();
+}
+
+// What it had said before it ended.
+Result<void> Supervisor::take_last_words() {
+  pollfd link{worker_->link().descriptor(), POLLIN, 0};
+  while (link_is_open_ && ::poll(&link, 1, 0) > 0) TRY(take_message());
+  return {};
 }
 
 Result<void> Supervisor::hand_over_device() {
@@ -204,13 +228,20 @@ Result<std::optional<int>> Supervisor::take_end(const WorkerProcess::End& end) {
   return std::optional<int>(end.number);
 }
 
+// Nobody answers any more: programs are told so.
+std::optional<int> Supervisor::give_up() {
+  device_ = UniqueFd();
+  if (const auto mounted = mounted_at(parts_.directory)) cut_off(*mounted);
+  return EXIT_FAILURE;
+}
+
 Result<std::optional<int>> Supervisor::replace(const WorkerProcess::End& end) {
   const auto life = now() - started_;
   const char* const name = ::strsignal(end.number);
   if (!can_be_replaced_) {
     log_error("fuse", "the mount at {} was ended by signal {} ({}); on this kernel nobody can go on",
               parts_.directory.native(), end.number, name);
-    return std::optional<int>(EXIT_FAILURE);
+    return give_up();
   }
   const bool was_killed = end.number == SIGKILL && serves_;
   const auto pause = replacement_.pause_after(
@@ -220,7 +251,7 @@ Result<std::optional<int>> Supervisor::replace(const WorkerProcess::End& end) {
                       "the last one by signal {} ({})",
               parts_.directory.native(), Replacement::kInARowMax, Replacement::kWell.count(),
               end.number, name);
-    return std::optional<int>(EXIT_FAILURE);
+    return give_up();
   }
   log_warn("fuse", "the process that serves {} was ended by signal {} ({}); another one goes on",
            parts_.directory.native(), end.number, name);

@@ -19,6 +19,9 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <vector>
+
+#include <sys/types.h>
 
 #include "common/base/clock.h"
 #include "common/base/lasting_memory.h"
@@ -71,6 +74,7 @@ class Supervisor {
   void wait();
   void take_signals();
   Result<void> take_message();
+  Result<void> take_last_words();
   Result<void> hand_over_device();
   void let_programs_ask();
   Result<void> take_ready(const WorkerMessage& message);
@@ -78,6 +82,10 @@ class Supervisor {
   Result<void> upgrade();
   Result<void> go_back(const WorkerProcess::End& end);
   // Empty: another worker goes on.
+  // How the worker ended, if it has.
+  std::optional<WorkerProcess::End> find_end();
+  void reap_former();
+  std::optional<int> give_up();
   Result<std::optional<int>> take_end(const WorkerProcess::End& end);
   Result<std::optional<int>> replace(const WorkerProcess::End& end);
 
@@ -90,6 +98,7 @@ class Supervisor {
   std::optional<MountControl> control_;
   UniqueFd device_;
   std::optional<WorkerProcess> worker_;
+  std::vector<pid_t> former_;  // that a thread keeps from being gone
   bool link_is_open_ = false;
   Replacement replacement_;
   SteadyTime started_;

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <fstream>
 #include <string_view>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -92,6 +93,32 @@ Result<WorkerProcess> WorkerProcess::start(const Invocation& invocation, const P
 }
 
 void WorkerProcess::signal(int number) const { ::kill(process_, number); }
+
+namespace {
+
+// The state in a stat file below /proc; 'X': there is none.
+char state_in(const std::filesystem::path& directory) {
+  std::ifstream file(directory / "stat");
+  std::string line;
+  std::getline(file, line);
+  const std::size_t name_end = line.rfind(')');
+  return name_end == std::string::npos || name_end + 2 >= line.size() ? 'X' : line[name_end + 2];
+}
+
+}  // namespace
+
+bool WorkerProcess::is_stuck_dead() const {
+  const auto directory = std::filesystem::path("/proc") / std::to_string(process_);
+  if (state_in(directory) != 'Z') return false;
+  std::error_code error;
+  std::size_t waiting = 0;
+  for (const auto& thread : std::filesystem::directory_iterator(directory / "task", error)) {
+    const char state = state_in(thread.path());
+    if (state == 'D') ++waiting;
+    if (state != 'D' && state != 'Z' && state != 'X') return false;
+  }
+  return !error && waiting > 0;
+}
 
 std::optional<WorkerProcess::End> WorkerProcess::ended() const {
   int status = 0;

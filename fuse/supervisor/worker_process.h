@@ -58,6 +58,11 @@ class WorkerProcess {
   };
   // Empty: it runs. Does not wait.
   std::optional<End> ended() const;
+  // It was killed and runs no more, but a thread of it waits in the kernel for something
+  // that only the next worker can bring about: a notification for the lock of a page
+  // that a request has. Its descriptors stay open until then.
+  bool is_stuck_dead() const;
+  pid_t process() const { return process_; }
 
  private:
   WorkerProcess(pid_t process, WorkerLink link) : process_(process), link_(std::move(link)) {}

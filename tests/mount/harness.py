@@ -134,9 +134,15 @@ def processes_about(directory):
 
 
 def only_child(pid):
-    """The process that another one has started; waits for it."""
+    """The process that another one has started; waits for it. One that is dead and not gone does not count."""
+    def is_zombie(child):
+        return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
     def child():
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        with contextlib.suppress(OSError):
+            return [child for child in children if not is_zombie(child)]
+        return []
     return int(wait_until(child, f"process {pid} has a child", limit=10, pause=0.002)[0])
 
 
@@ -352,6 +358,16 @@ def print_logs(directory):
             print(f"--- the end of {log.relative_to(directory)}\n{tail(text, 60)}", flush=True)
 
 
+def cut_off(place):
+    """A killed process of a mount may have a thread that waits in the kernel for a request which nobody answers any
+    more. It keeps the connection open, and with it everybody who calls sync(2)."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        words = line.split()
+        if words[4] == place and words[2].startswith("0:"):
+            with contextlib.suppress(OSError):
+                Path(f"/sys/fs/fuse/connections/{words[2][2:]}/abort").write_text("1")
+
+
 def clean_up(directory):
     """Ends every process and mount that has to do with `directory`; returns what there was."""
     left = []
@@ -368,6 +384,7 @@ def clean_up(directory):
             os.kill(pid, signal.SIGKILL)
     for place in mounts_below(directory):
         left.append(f"mount {place}")
+        cut_off(place)
         subprocess.run(["umount", "-l", place], check=False, capture_output=True, timeout=60)
     for _ in range(50):
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,20 +1,19 @@
 """A mount whose worker is killed, at rest and at any moment: programs see a pause and nothing else."""
 
-import errno
-import collections
 import fcntl
+import hashlib
 import os
-import random
 import re
 import shutil
 import signal
 import subprocess
-import threading
+import sys
 import time
-import traceback
 
 from harness import KIB, check, check_equal, error_of, only_child, program, run, seeded, wait_until
+from loads import (Loads, files_grow, locks_are_taken, names_come_and_go, small_files_are_closed)
 from unmounting import Writer
+
 
 def kill_child(supervisor):
     """kill -9, and nothing else: who goes on is not waited for."""
@@ -98,6 +97,38 @@ def a_mount_whose_supervisor_is_killed_serves_on(space):
         check_equal((cluster.mount / "file").read_bytes(), b"written without a supervisor", "what was written")
 
 
+def a_dead_worker_that_waits_for_a_page_is_not_waited_for(space):
+    """Invalidating a page waits in the kernel until the read that has locked it is answered, kill -9 or not."""
+    with space.cluster(servers=1, replicas=1) as cluster:
+        data = bytes(range(256)) * 4 * KIB
+        path = cluster.mount / "file"
+        path.write_bytes(data)
+        cluster.restart_mounts_cold()
+        storage = cluster.pid("storage1")
+        path.stat()
+        os.kill(storage, signal.SIGSTOP)
+        reader = subprocess.Popen([sys.executable, "-c", READER, path], stdout=subprocess.PIPE)
+        reader.stdout.readline()
+        time.sleep(0.5)  # the read is on its way, or else this test says nothing
+        cluster.kill("meta")
+        kill_worker(cluster)
+        cluster.start("meta")  # which does not know what the mount had: all pages are invalidated
+        time.sleep(1)
+        kill_worker(cluster)
+        os.kill(storage, signal.SIGCONT)
+        check_equal(reader.communicate(timeout=30)[0].strip(), hashlib.sha256(data).hexdigest().encode(), "what was read")
+        check_equal(path.read_bytes(), data, "what is read")
+        cluster.check_all_alive()
+
+
+READER = """
+import hashlib, os, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+print(flush=True)
+print(hashlib.sha256(os.read(file, 1 << 21)).hexdigest())
+"""
+
+
 # --- another program ------------------------------------------------------------------
 
 
@@ -175,161 +206,10 @@ def what_is_not_on_the_servers_is_told(space):
 # --- at any moment ----------------------------------------------------------------------
 
 
-class Loads:
-    """Threads that work, each in a directory of its own, and remember what was acknowledged."""
-
-    def __init__(self, mount, generator):
-        self.mount = mount
-        self.longest = 0.0
-        self.calls = 0
-        self.latest = {}
-        self.problems = []
-        self._over = threading.Event()
-        self._seeds = generator
-        self._threads = []
-
-    def start(self, work, *arguments):
-        seed = self._seeds.randrange(1 << 32)
-
-        def run():
-            try:
-                work(self, random.Random(seed), *arguments)
-            except BaseException as problem:  # pylint: disable=broad-except
-                where = traceback.extract_tb(problem.__traceback__)
-                lines = [step.line for step in where if step.filename == __file__]
-                self.problems.append(f"{work.__name__}: {problem!r} in {lines[-2:]} after "
-                                     f"{list(self.latest[threading.get_ident()])}")
-        self._threads.append(threading.Thread(target=run))
-        self._threads[-1].start()
-
-    def go_on(self):
-        return not self._over.is_set() and not self.problems
-
-    def call(self, function, *arguments):
-        """A call into the mount, whose time is told, not judged."""
-        began = time.monotonic()
-        mine = self.latest.setdefault(threading.get_ident(), collections.deque(maxlen=4))
-        mine.append((function.__name__, *(os.fspath(name)[-12:] for name in arguments if isinstance(name, os.PathLike))))
-        result = function(*arguments)
-        self.longest = max(self.longest, time.monotonic() - began)
-        self.calls += 1
-        return result
-
-    def end(self):
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-
-def check_names(top, there):
-    found = set(os.listdir(top))
-    check(found == there, f"names are missing: {sorted(there - found)}; names too many: {sorted(found - there)}")
-
-
-def names_come_and_go(loads, generator, name):
-    """Creates, renames, links and removes: each must succeed exactly once."""
-    top = loads.mount / name
-    loads.call(os.mkdir, top)
-    there, made = set(), 0
-    while loads.go_on():
-        choice = generator.random()
-        if choice < 0.45 or len(there) < 5:
-            new = f"n{made}"
-            made += 1
-            if choice < 0.1:
-                loads.call(os.mkdir, top / new)
-                loads.call(os.rmdir, top / new)
-                continue
-            file = loads.call(os.open, top / new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-            loads.call(os.close, file)
-            there.add(new)
-        elif choice < 0.75:
-            old, new = generator.choice(sorted(there)), f"r{made}"
-            made += 1
-            try:
-                loads.call(os.rename, top / old, top / new)
-            except OSError:
-                check_names(top, there)
-                raise
-            there.remove(old)
-            there.add(new)
-        elif choice < 0.85:
-            old, new = generator.choice(sorted(there)), f"l{made}"
-            made += 1
-            loads.call(os.link, top / old, top / new)
-            there.add(new)
-        else:
-            old = generator.choice(sorted(there))
-            loads.call(os.unlink, top / old)
-            there.remove(old)
-    check_names(top, there)
-
-
-def files_grow(loads, generator, name, flags):
-    """Writes at the end and in the middle through one descriptor; what a call has returned is read back."""
-    path = loads.mount / name
-    file = loads.call(os.open, path, os.O_RDWR | os.O_CREAT | flags)
-    model = bytearray()
-    while loads.go_on():
-        data = generator.randbytes(generator.randrange(1, 40 * KIB))
-        at = len(model) if flags & os.O_APPEND else generator.randrange(len(model) + 1)
-        if flags & os.O_APPEND:
-            check_equal(loads.call(os.write, file, data), len(data), "what was appended")
-        else:
-            check_equal(loads.call(os.pwrite, file, data, at), len(data), "what was written")
-        model[at:at + len(data)] = data
-        if generator.random() < 0.2:
-            loads.call(os.fsync, file)
-        if generator.random() < 0.05:
-            cut = generator.randrange(len(model) + 1)
-            loads.call(os.ftruncate, file, cut)
-            del model[cut:]
-        start = generator.randrange(len(model) + 1)
-        found = loads.call(os.pread, file, 20 * KIB, start)
-        check(found == bytes(model[start:start + 20 * KIB]), f"{name} at {start} is not what was written")
-        if len(model) > 4000 * KIB:
-            loads.call(os.ftruncate, file, 0)
-            model.clear()
-    os.close(file)
-    check(path.read_bytes() == bytes(model), f"{name} is not what was written")
-
-
-def small_files_are_closed(loads, generator, name):
-    """Written, closed, read by whoever opens them next."""
-    top = loads.mount / name
-    loads.call(os.mkdir, top)
-    model = {}
-    while loads.go_on():
-        key = f"f{generator.randrange(40)}"
-        data = generator.randbytes(generator.randrange(1, 8 * KIB))
-        file = loads.call(os.open, top / key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        loads.call(os.write, file, data)
-        loads.call(os.close, file)
-        model[key] = data
-        key = generator.choice(sorted(model))
-        check((top / key).read_bytes() == model[key], f"{name}/{key} is not what was written")
-    for key, data in model.items():
-        check((top / key).read_bytes() == data, f"{name}/{key} is not what was written")
-
-
-def locks_are_taken(loads, generator, name):
-    """Two descriptions of one file never have its lock at once."""
-    path = loads.mount / name
-    files = [loads.call(os.open, path, os.O_RDWR | os.O_CREAT) for _ in range(2)]
-    while loads.go_on():
-        first, second = generator.sample(files, 2)
-        loads.call(fcntl.flock, first, fcntl.LOCK_EX)
-        check_equal(error_of(loads.call, fcntl.flock, second, fcntl.LOCK_EX | fcntl.LOCK_NB), "EAGAIN",
-                    "who wants what is locked")
-        loads.call(fcntl.flock, first, fcntl.LOCK_UN)
-    for file in files:
-        os.close(file)
-
-
 def kills_at_any_moment_lose_nothing(space):
     generator = seeded("immortal")
     with space.cluster(servers=1, replicas=1) as cluster:
-        loads = Loads(cluster.mount, generator)
+        loads = Loads(cluster.mounts, generator)
         loads.start(names_come_and_go, "names")
         loads.start(files_grow, "scattered", 0)
         loads.start(files_grow, "appended", os.O_APPEND)

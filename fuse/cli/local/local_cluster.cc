@@ -15,6 +15,8 @@ namespace dfs::cli {
 namespace {
 
 constexpr std::chrono::seconds kKillLimit{20};
+// A killed mount that is still there waits for an answer that nobody gives.
+constexpr std::chrono::seconds kCutOffAfter{2};
 constexpr std::size_t kLogLinesShown = 8;
 
 Result<void> make_directory(const std::filesystem::path& path) {
@@ -36,6 +38,15 @@ Result<void> check_fresh(const ClusterState& state) {
   }
   if (error) return fail_errno(error.value(), "list " + state.directory.string());
   return {};
+}
+
+Result<void> kill_and_wait(const ProcessIdentity& process, const ClusterProcess& of) {
+  if (of.role != Role::mount) return signal_and_wait(process, SIGKILL, kKillLimit);
+  const auto mounted = fuse::mounted_at(of.place);
+  const Result<void> killed = signal_and_wait(process, SIGKILL, kCutOffAfter);
+  if (killed || killed.error().code != Errc::timed_out || !mounted) return killed;
+  fuse::cut_off(*mounted);
+  return signal_and_wait(process, SIGKILL, kKillLimit);
 }
 
 // Of a disk that is mounted there, what it holds.
@@ -272,7 +283,7 @@ Result<void> LocalCluster::kill(const std::string& name) {
   // A mount is two processes, of which either goes on without the other.
   std::vector<ProcessIdentity> all{process->process};
   for (ProcessIdentity& child : children_of(process->process)) all.push_back(std::move(child));
-  for (const ProcessIdentity& each : all) TRY(signal_and_wait(each, SIGKILL, kKillLimit));
+  for (const ProcessIdentity& each : all) TRY(kill_and_wait(each, *process));
   say_(process->name + " killed");
   return {};
 }

@@ -77,6 +77,7 @@ class HelloJob final : public CoreJob {
     if (resumed_ && args_.adopts) find_estate(*state);
     take_locks(*state);
     LeaseTerms terms = take_leases(*state);
+    confirm_estate(*state);
     reply_(WelcomeResult{.cluster = state->row.record().cluster,
                          .session = id_,
                          .epoch = epoch,
@@ -95,12 +96,17 @@ class HelloJob final : public CoreJob {
     return args_.adopts ? "goes on with another process" : "goes on";
   }
 
-  // As if the session had said itself what it has. Of what it had before the
-  // server was started, nobody knows.
+  // As if the session had said itself what it has. Of what it had before the server
+  // was started it says what it remembers.
   void find_estate(const CoreState& state) {
     estate_.emplace();
     estate_->is_complete = was_known_;
-    if (!was_known_) return;
+    estate_->leases = was_known_ ? state.leases.table().leases_of(id_) : args_.leases;
+    estate_->locks = was_known_ ? state.locks.table().held_by(id_) : args_.locks;
+  }
+  // Of that it has what nobody else was given.
+  void confirm_estate(const CoreState& state) {
+    if (!estate_ || was_known_) return;
     estate_->leases = state.leases.table().leases_of(id_);
     estate_->locks = state.locks.table().held_by(id_);
   }

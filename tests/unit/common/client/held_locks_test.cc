@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "common/base/lasting_memory.h"
+
 namespace dfs {
 namespace {
 
@@ -106,6 +110,46 @@ TEST_F(HeldLocksTest, AFlockThatFailsToChangeIsLost) {
   flock.kind = LockKind::exclusive;
   held.refused(held.begin(kFile, flock, nullptr));
   EXPECT_FALSE(held.any());
+}
+
+TEST_F(HeldLocksTest, AreRememberedForTheNextProcess) {
+  LastingMemory memory = LastingMemory::create().value();
+  LockMemo memo(memory.part("locks", LockMemo::kLayout, LockMemo::bytes()).value().bytes);
+  held.remember_in(memo);
+  const int file = 0;
+  const auto remembers_all = [&] {
+    const auto said = held.say_all();
+    const auto remembered = memo.all();
+    return std::equal(said.begin(), said.end(), remembered.begin(), remembered.end(),
+                      [](const HeldLock& a, const HeldLock& b) {
+                        return a.inode == b.inode && a.lock == b.lock;
+                      });
+  };
+  hold(posix(1, LockKind::exclusive, 0, 100));
+  hold(posix(2, LockKind::shared, 200, 300), &file);
+  EXPECT_EQ(memo.all().size(), 2u);
+  EXPECT_TRUE(remembers_all());
+  const auto former = held.weaken(kFile, posix(1, LockKind::unlocked, 40, 60));
+  EXPECT_EQ(memo.all().size(), 3u);
+  EXPECT_TRUE(remembers_all());
+  held.restore(kFile, posix(1, LockKind::unlocked, 40, 60), former);
+  EXPECT_TRUE(remembers_all());
+  held.end_of(kFile, &file);
+  EXPECT_TRUE(remembers_all());
+  held.forget_all();
+  EXPECT_TRUE(memo.all().empty());
+}
+
+TEST_F(HeldLocksTest, OfAFormerProcessAreRememberedAsFarAsTheyAreHeldAgain) {
+  LastingMemory memory = LastingMemory::create().value();
+  LockMemo memo(memory.part("locks", LockMemo::kLayout, LockMemo::bytes()).value().bytes);
+  memo.set(kFile, LockFamily::posix, 1, {posix(1, LockKind::exclusive, 0, 100)});
+  memo.set(kFile, LockFamily::posix, 2, {posix(2, LockKind::exclusive, 100, 200)});
+  held.remember_in(memo);
+  held.adopt({kFile, posix(1, LockKind::exclusive, 0, 100)}, nullptr);
+  held.adopted();
+  ASSERT_EQ(memo.all().size(), 1u);
+  EXPECT_EQ(memo.all()[0].lock.owner, 1u);
 }
 
 TEST_F(HeldLocksTest, ForgetAllAndDoubtWhatIsOnItsWay) {

@@ -35,6 +35,20 @@ class LeaseCoreTest : public CoreTest {
                          .value();
   }
 
+  // Another process goes on with the session, and says what it remembers.
+  void adopt(Client& client, const SessionEstate& remembered) {
+    client.sink = std::make_shared<RecordingSink>();
+    client.welcome = hello({.session = client.welcome.session,
+                            .epoch = client.welcome.epoch,
+                            .program = "test",
+                            .locks = remembered.locks,
+                            .wants_leases = true,
+                            .leases = remembered.leases,
+                            .adopts = true},
+                           client.sink)
+                         .value();
+  }
+
   // What `work` submits is committed together.
   void in_one_batch(std::function<void()> work) {
     class Job final : public CoreJob {

@@ -196,6 +196,43 @@ TEST_F(LeaseRestart, LetsASessionGoOnWithWhatItHas) {
   EXPECT_EQ(stat_lease(ann, file), LeaseKind::write);
 }
 
+// What the process had that was killed: the server knows it, or it was restarted too
+// and believes what the session remembers.
+TEST_F(LeaseRestart, TellsAnotherProcessOfASessionWhatItHas) {
+  acquire(ann, file, LeaseKind::write);
+  const FileLock lock{LockFamily::flock, LockKind::exclusive, 9};
+  EXPECT_EQ(error_of(call(ann, SetLockArgs{file, lock})), Errc::ok);
+  adopt(ann, {});
+  ASSERT_TRUE(ann.welcome.estate);
+  EXPECT_TRUE(ann.welcome.estate->is_complete);
+  EXPECT_EQ(ann.welcome.estate->leases.write, std::vector<InodeId>{file});
+  ASSERT_EQ(ann.welcome.estate->locks.size(), 1u);
+  EXPECT_EQ(ann.welcome.estate->locks[0].lock, lock);
+
+  restart();
+  adopt(ann, {.leases = {.write = {file}}, .locks = {{file, lock}}});
+  ASSERT_TRUE(ann.welcome.estate);
+  EXPECT_FALSE(ann.welcome.estate->is_complete);
+  EXPECT_EQ(ann.welcome.estate->leases.write, std::vector<InodeId>{file});
+  EXPECT_EQ(ann.welcome.estate->locks.size(), 1u);
+
+  come(bob, {});
+  const std::uint64_t reads = ask(bob, GetAttrArgs{file});
+  EXPECT_FALSE(bob.sink->has(reads)) << "before what was written is there";
+  EXPECT_EQ(answer_recalls(ann), 1u);
+  EXPECT_EQ(lease_in(bob, reads), LeaseKind::read);
+}
+
+TEST_F(LeaseRestart, GivesAnotherProcessOfASessionNothingThatItDoesNotRemember) {
+  acquire(ann, file, LeaseKind::write);
+  restart();
+  adopt(ann, {});
+  ASSERT_TRUE(ann.welcome.estate);
+  EXPECT_TRUE(ann.welcome.estate->leases.write.empty());
+  come(bob, {});
+  EXPECT_EQ(stat_lease(bob, file), LeaseKind::read);
+}
+
 TEST_F(LeaseRestart, LetsNobodyWriteBesideAReaderThatIsMissing) {
   stat_lease(ann, file);
   stat_lease(bob, file);
