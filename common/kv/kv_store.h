@@ -126,6 +126,8 @@ class KvStore {
   virtual ~KvStore() = default;
   virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
   virtual std::unique_ptr<KvCursor> cursor() const = 0;
+  // The same for who reads everything once: what others need stays cached.
+  virtual std::unique_ptr<KvCursor> sweep() const { return cursor(); }
   //   no_space  the disk is full; nothing was applied
   //   io        the store is broken and refuses further writes
   virtual Result<void> write(const KvBatch& batch, KvDurability durability) = 0;

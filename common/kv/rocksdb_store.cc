@@ -104,6 +104,7 @@ void fill(rocksdb::WriteBatch& batch, const KvBatch& changes) {
 
 // More memory than this is not kept for the next batch.
 constexpr std::size_t kBatchBytesKept = 1 << 20;
+constexpr std::size_t kSweepAhead = 512 << 10;
 
 class RocksDbStore final : public KvStore {
  public:
@@ -132,6 +133,14 @@ class RocksDbStore final : public KvStore {
   std::unique_ptr<KvCursor> cursor() const override {
     return std::make_unique<Cursor>(
         std::unique_ptr<rocksdb::Iterator>(database_->NewIterator(rocksdb::ReadOptions())));
+  }
+
+  std::unique_ptr<KvCursor> sweep() const override {
+    rocksdb::ReadOptions options;
+    options.fill_cache = false;
+    options.readahead_size = kSweepAhead;
+    return std::make_unique<Cursor>(
+        std::unique_ptr<rocksdb::Iterator>(database_->NewIterator(options)));
   }
 
   Result<void> write(const KvBatch& changes, KvDurability durability) override {

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <optional>
 #include <utility>
 
 #include "common/base/address.h"
@@ -12,11 +10,10 @@
 #include "common/base/checksum.h"
 #include "common/base/guarded.h"
 #include "common/rpc/channels.h"
-#include "common/rpc/completion_loop.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/convert_checks.h"
 #include "common/rpc/protocol.h"
-#include "common/rpc/unary_call.h"
+#include "common/rpc/waiting_call.h"
 #include "dfs/v1/cluster.grpc.pb.h"
 
 namespace dfs {
@@ -204,28 +201,15 @@ class GrpcClusterClient final : public ClusterClient {
   template <typename Response>
   using Reader = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>>;
 
-  // Waits on the process's loop, which a server's streams run on too: a call
-  // that blocks in gRPC would take the poller from them.
   template <typename Response, typename Request>
   Result<Response> ask(const Request& request,
                        Reader<Response> (Stub::*method)(grpc::ClientContext*, const Request&,
                                                         grpc::CompletionQueue*)) {
     TRY(parse_address(address_));
-    const std::shared_ptr<CompletionLoop> loop = CompletionLoop::shared();
     const std::shared_ptr<Stub> stub = connection();
-    std::optional<Result<Response>> answer;  // the loop's until answered
-    std::atomic<bool> answered{false};
-    const auto start = [&] {
-      UnaryCall<Stub, Response>::start(*stub, method, request, timeout_, loop->queue(),
-                                       [&](Result<Response> result) {
-                                         answer = std::move(result);
-                                         answered.store(true, std::memory_order_release);
-                                       });
-    };
-    loop->wait_until([&] { return answered.load(std::memory_order_acquire); }, std::nullopt,
-                     nullptr, start);
-    if (*answer) return std::move(*answer);
-    Error error = std::move(*answer).error();
+    Result<Response> answer = call_and_wait<Response>(*stub, method, request, timeout_);
+    if (answer) return answer;
+    Error error = std::move(answer).error();
     if (error.code == Errc::unavailable || error.code == Errc::timed_out) {
       // The next call looks anew for where the server can be reached.
       stub_.with([&](auto& current) {

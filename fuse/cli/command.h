@@ -45,6 +45,7 @@ void add_mount_command(CLI::App& parent, Choice& choice);
 void add_policy_command(CLI::App& parent, Choice& choice);
 void add_server_command(CLI::App& parent, Choice& choice);
 void add_locate_command(CLI::App& parent, Choice& choice);
+void add_meta_command(CLI::App& parent, Choice& choice);
 void add_local_command(CLI::App& parent, Choice& choice);
 
 // Under `dfs local`.

@@ -24,7 +24,7 @@ constexpr cli::AddCommand kCommands[] = {
     cli::add_size_command,   cli::add_locate_command, cli::add_put_command,
     cli::add_get_command,    cli::add_mkdir_command, cli::add_rm_command,
     cli::add_policy_command, cli::add_server_command, cli::add_mount_command,
-    cli::add_local_command,
+    cli::add_meta_command,   cli::add_local_command,
 };
 
 // What the engine has to say goes to stderr only when it matters to the user:

@@ -16,6 +16,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kMarker = "dfs-meta";
 constexpr std::string_view kMarkerText = "This directory belongs to a dfs metadata server.\n";
+constexpr const char* kStore = "db";
+constexpr const char* kUnfinishedStore = "db.unfinished";
 constexpr std::string_view kLockFile = "LOCK";
 constexpr std::string_view kLostAndFound = "lost+found";  // of a file system's own root
 
@@ -24,12 +26,12 @@ tl::unexpected<Error> fail_path(const fs::path& path, const std::error_code& err
 }
 
 // Whether `path` has nothing in it that we or the file system did not put there.
-Result<bool> is_unused(const fs::path& path) {
+Result<bool> is_unused(const fs::path& path, std::string_view left_over = {}) {
   std::error_code error;
   for (fs::directory_iterator entry(path, error), end; !error && entry != end;
        entry.increment(error)) {
     const std::string name = entry->path().filename();
-    if (name != kLockFile && name != kLostAndFound) return false;
+    if (name != kLockFile && name != kLostAndFound && name != left_over) return false;
   }
   if (error) return fail_path(path, error);
   return true;
@@ -71,9 +73,37 @@ Result<DataDirectory> DataDirectory::open(const fs::path& path) {
   return DataDirectory(path, std::move(lock));
 }
 
+fs::path DataDirectory::store() const { return path_ / kStore; }
+
 bool DataDirectory::is_new() const {
   std::error_code error;
   return !fs::exists(store(), error) && !error;
+}
+
+Result<NewDataDirectory> NewDataDirectory::begin(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return fail_path(path, error);
+  const bool unused = TRY(is_unused(path, kUnfinishedStore));
+  if (!unused)
+    return fail(Errc::not_empty, fmt::format("{} has something in it; give an empty or a new "
+                                             "directory",
+                                             path.string()));
+  DirectoryLock lock = TRY(DirectoryLock::acquire(path));
+  NewDataDirectory directory(path, std::move(lock));
+  fs::remove_all(directory.store(), error);
+  if (error) return fail_path(directory.store(), error);
+  return directory;
+}
+
+fs::path NewDataDirectory::store() const { return path_ / kUnfinishedStore; }
+
+// The marker last: a start takes a directory that has only that for a new cluster's.
+Result<void> NewDataDirectory::finish() {
+  std::error_code error;
+  fs::rename(store(), path_ / kStore, error);
+  if (error) return fail_path(store(), error);
+  return write_marker(path_);
 }
 
 }  // namespace dfs

@@ -20,12 +20,33 @@ class DataDirectory {
   //   invalid  it holds something else; nothing was changed
   static Result<DataDirectory> open(const std::filesystem::path& path);
 
-  std::filesystem::path store() const { return path_ / "db"; }
+  std::filesystem::path store() const;
   // Nothing has been stored yet.
   bool is_new() const;
 
  private:
   DataDirectory(std::filesystem::path path, DirectoryLock lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
+
+  std::filesystem::path path_;
+  DirectoryLock lock_;
+};
+
+// A data directory that is filled before anybody may start on it.
+class NewDataDirectory {
+ public:
+  // Makes `path` if it is missing. What an interrupted filling left is removed.
+  //   not_empty  there is something else in it; nothing was changed
+  //   busy       another process fills it
+  static Result<NewDataDirectory> begin(const std::filesystem::path& path);
+
+  std::filesystem::path store() const;
+  // The store, which must be closed, becomes that of a metadata server; on
+  // stable media afterwards.
+  Result<void> finish();
+
+ private:
+  NewDataDirectory(std::filesystem::path path, DirectoryLock lock)
       : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::filesystem::path path_;

@@ -1,6 +1,9 @@
 // dfs-meta: the metadata server.
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,6 +11,7 @@
 #include "common/base/config_file.h"
 #include "common/rpc/channels.h"
 #include "server/daemon/daemon.h"
+#include "server/meta/backup/restore.h"
 #include "server/meta/meta_server.h"
 
 namespace dfs {
@@ -23,6 +27,12 @@ struct CommandLine {
   std::optional<std::string> reserve;
 };
 
+struct RestoreLine {
+  std::string file;
+  std::string data;
+  std::uint32_t keep_days = 7;
+};
+
 void add_options(CLI::App& app, CommandLine& line) {
   app.add_option("--data", line.data, "Directory of all data; an empty one becomes a new cluster");
   app.add_option("--listen", line.listen, "HOST:PORT to listen on (127.0.0.1:7300)");
@@ -32,6 +42,34 @@ void add_options(CLI::App& app, CommandLine& line) {
   app.add_option("--reserve", line.reserve,
                  "Space of the disk that is kept for deletions, such as 64MiB (256MiB)");
   add_daemon_options(app, line.daemon);
+}
+
+void add_keep_unknown(CLI::App& command, std::uint32_t& days) {
+  command.add_option("--keep-unknown", days,
+                     "For so many days chunks that no file names are not deleted: they may be the "
+                     "only copy of something")
+      ->check(CLI::Range(0, 3'650))
+      ->capture_default_str();
+}
+
+CLI::App* add_restore(CLI::App& app, RestoreLine& line) {
+  CLI::App* command = app.add_subcommand(
+      "restore", "Make a data directory out of a backup (`dfs meta backup`), instead of serving");
+  command->add_option("FILE", line.file, "The backup")->required();
+  command->add_option("--data", line.data, "The directory to make: a new or an empty one")->required();
+  add_keep_unknown(*command, line.keep_days);
+  return command;
+}
+
+Result<void> run_restore(const RestoreLine& line) {
+  const RestoreOptions options{.keep_unknown = std::chrono::hours(24 * line.keep_days)};
+  const Restored made =
+      TRY(restore(line.file, line.data, SystemClock::instance(), options));
+  fmt::print("{}: cluster {} as it was {} seconds ago, {} rows\n", line.data, made.head.cluster,
+             (SystemClock::instance().wall() - made.head.time) / 1'000'000'000, made.rows);
+  fmt::print("Make sure that the lost metadata server does not run any more, then start this one: "
+             "dfs-meta --data {}\n", line.data);
+  return {};
 }
 
 Result<MetaConfig> configuration(const CommandLine& line) {
@@ -67,7 +105,9 @@ int main(int argc, char** argv) {
   CLI::App app("The metadata server of dfs: names, placement, sessions.");
   dfs::CommandLine line;
   dfs::add_options(app, line);
+  dfs::RestoreLine restore_line;
+  const CLI::App* restore = dfs::add_restore(app, restore_line);
   if (const auto code = dfs::parse_command_line(app, argc, argv)) return *code;
-  const auto done = dfs::run(line);
+  const auto done = restore->parsed() ? dfs::run_restore(restore_line) : dfs::run(line);
   return done ? 0 : dfs::report_and_exit_code(done.error());
 }

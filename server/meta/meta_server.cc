@@ -35,6 +35,11 @@ Result<std::unique_ptr<MetaServer>> MetaServer::start(MetaConfig config) {
   server->core_ = TRY(Core::start(settings, SystemClock::instance(), *server->store_,
                                   *server->log_, Core::Helper::thread));
 
+  server->backups_ =
+      std::make_unique<BackupService>(*server->store_, SystemClock::instance());
+
+  std::map<std::string, UnaryMethod> calls = cluster_service(*server->core_);
+  calls.merge(server->backups_->methods());
   StreamServer::Options options;
   options.listen_address = settings.listen_address;
   options.streams_max = settings.sessions_max + settings.servers_max;
@@ -42,7 +47,7 @@ Result<std::unique_ptr<MetaServer>> MetaServer::start(MetaConfig config) {
       options,
       {{kMetaSessionMethod,
         meta_service(*server->core_, {.outstanding_max = settings.outstanding_max})}},
-      cluster_service(*server->core_)));
+      std::move(calls)));
   log_info("meta", "listening on {}", server->address());
   return server;
 }
@@ -51,6 +56,7 @@ MetaServer::~MetaServer() { stop(); }
 
 void MetaServer::stop() {
   if (server_ != nullptr) server_->stop();
+  if (backups_ != nullptr) backups_->stop();
   if (core_ != nullptr) core_->stop();
 }
 

@@ -9,6 +9,7 @@
 #include "common/base/result.h"
 #include "common/kv/kv_store.h"
 #include "common/rpc/stream_server.h"
+#include "server/meta/backup_service.h"
 #include "server/meta/core/core.h"
 #include "server/meta/data_directory.h"
 #include "server/meta/log/meta_log.h"
@@ -46,6 +47,7 @@ class MetaServer {
   std::unique_ptr<KvStore> store_;
   std::unique_ptr<MetaLog> log_;
   std::unique_ptr<Core> core_;
+  std::unique_ptr<BackupService> backups_;
   std::unique_ptr<StreamServer> server_;
 };
 

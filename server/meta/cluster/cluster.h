@@ -122,6 +122,9 @@ class Cluster final : public GroupDirectory {
   Result<void> give_up_ripe(Transaction& txn, GroupId group);
   // From time to time: lets ids become ripe.
   Result<void> ripen(Transaction& txn);
+  // Metadata made anew (a restored backup): chunks that nothing names may be
+  // the only copy of what is newer. None becomes ripe, lists are compared at once.
+  bool keeps_unknown() const { return clock_.wall() < row_.record().keep_unknown_until; }
 
  private:
   struct PendingServer {

@@ -137,6 +137,7 @@ Result<void> Cluster::give_up_ripe(Transaction& txn, GroupId id) {
 }
 
 Result<void> Cluster::ripen(Transaction& txn) {
+  if (keeps_unknown()) return {};
   const SteadyTime now = clock_.now();
   for (const auto& [id, known] : groups_) {
     const auto [found, is_new] = ripening_.try_emplace(id);

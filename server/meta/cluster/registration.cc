@@ -58,6 +58,10 @@ Result<ServerId> Cluster::id_for(const RegisterArgs& args) const {
   if (args.server == ServerId{}) return known == nullptr ? ServerId{} : known->info.server;
 
   const Node* registered = nodes_.find(args.server);
+  // Metadata that was made anew does not know who joined the lost one.
+  const bool joined_before = row_.record().restored != 0 && known == nullptr && !args.cluster.empty() &&
+                             args.server < row_.record().next_server;
+  if (registered == nullptr && joined_before) return args.server;
   if (registered == nullptr)
     return fail(Errc::wrong_cluster,
                 fmt::format("this cluster has no storage server {}", args.server.value()));

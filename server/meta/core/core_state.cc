@@ -82,7 +82,10 @@ Result<void> CoreState::read_tables(const KvStore& store) {
         return {};
       }));
   roll.look(sessions, row.record().next_session);
-  const SteadyTime due = sessions.all().empty() ? clock.now() : sessions.orphan_due();
+  SteadyTime due = sessions.all().empty() ? clock.now() : sessions.orphan_due();
+  // Of an older state: it may have got a name since.
+  if (cluster.keeps_unknown())
+    due += std::chrono::nanoseconds(row.record().keep_unknown_until - clock.wall());
   TRY(for_each_row<tables::Orphans>(store, [&](InodeId id, OrphanRecord&&) -> Result<void> {
     orphans.add(id, due);
     return {};

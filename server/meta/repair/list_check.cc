@@ -64,6 +64,7 @@ class ListCheck {
     if (member_ != nullptr) return {};
     const auto group = cluster_.groups().find(group_);
     if (group == cluster_.groups().end()) return {};
+    if (cluster_.keeps_unknown()) return may_be_alone(row, group->second.group);
     bool whole = true;
     for (const GroupMember& member : group->second.group.members) {
       whole = whole && member.state == MemberState::active;
@@ -77,10 +78,23 @@ class ListCheck {
     return {};
   }
 
+  // Memberships may have moved after the moment that the metadata is of: then it
+  // is the members who lack the chunk, and nobody else knows where it is. They
+  // look, and say if they have it.
+  Result<void> may_be_alone(const Used& row, const Group& group) {
+    for (const GroupMember& member : group.members)
+      if (member.state != MemberState::leaving)
+        TRY(ops::note_missing(txn_, totals_, member.server, row.key, row.record.length, server_));
+    return {};
+  }
+
   Result<void> has_unused(ChunkId chunk) {
     const GarbageRecord* garbage = TRY(txn_.find<tables::Garbage>(chunk));
     if (garbage == nullptr) {
-      if (chunk.serial() >= cluster_.ripe_below(group_)) return {};
+      if (chunk.serial() >= cluster_.ripe_below(group_)) {
+        ++findings_.unknown;
+        return {};
+      }
       TRY(cluster_.give_up_ripe(txn_, group_));
     }
     if (member_ == nullptr) {

@@ -7,6 +7,10 @@
 //   listed, not in use, id given up    garbage: deleted by whoever has it
 //   listed, not in use, younger        may be on its way into a file: left alone
 //
+// While the metadata is of an older moment than what servers have
+// (Cluster::keeps_unknown), no id is given up, and who is no member may have what
+// the members lack: they look and copy.
+//
 // Nothing is deleted that might be the last good copy: a stranger's copy only
 // when each member of the group is there for good, lacks nothing of the
 // chunk, and (the server asks them itself) says that it has it.
@@ -30,6 +34,7 @@ struct ListFindings {
   bool names_wanted = false;    // the lists differ: the ids are needed to say how
   std::size_t missing = 0;
   std::size_t garbage = 0;
+  std::size_t unknown = 0;      // left alone, whatever the reason
   std::vector<ChunkId> to_drop;
   std::vector<ChunkId> to_delete;
 };

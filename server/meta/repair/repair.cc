@@ -55,10 +55,14 @@ Result<RepairResult> Repair::exchange(Transaction& txn, const RepairArgs& args) 
   Care& care = care_for(args.server, *node);
   TRY(take_outcome(txn, care, args));
   const SteadyTime now = clock_.now();
-  if (args.groups) care.lists.told_groups(in_order(args.server, *args.groups), now);
+  if (args.groups) {
+    care.lists.told_groups(in_order(args.server, *args.groups), now);
+    care.unknown = 0;
+  }
   if (args.listed && care.lists.expects(*args.listed)) {
     ListFindings found = TRY(check_list(txn, row_.totals(), cluster_, args.server, *args.listed));
     care.lists.checked(found, *args.listed, now);
+    care.unknown += found.unknown;
     result.to_drop = std::move(found.to_drop);
     result.to_delete = std::move(found.to_delete);
   }
@@ -74,7 +78,8 @@ Repair::Care& Repair::care_for(ServerId server, const Node& node) {
       cares_.try_emplace(server, Care{ServerLists(options_.lists), node.arrivals});
   Care& care = found->second;
   if (is_new) {
-    care.lists.want_all(ServerLists::Haste::calm);
+    care.lists.want_all(cluster_.keeps_unknown() ? ServerLists::Haste::urgent
+                                                 : ServerLists::Haste::calm);
   } else if (care.arrivals != node.arrivals) {
     care.arrivals = node.arrivals;
     care.lists.want_all(ServerLists::Haste::urgent);

@@ -60,6 +60,7 @@ class Repair {
   struct Care {
     ServerLists lists;
     std::uint64_t arrivals = 0;  // of the node, when everything was wanted last
+    std::uint64_t unknown = 0;   // chunks that nothing names, in the lists compared since
   };
 
   Care& care_for(ServerId server, const Node& node);
@@ -70,6 +71,7 @@ class Repair {
   Result<bool> purge_some(Transaction& txn);
   std::string server_state(ServerId server, const Node& node) const;
   std::vector<std::string> notes() const;
+  void add_notes_on_restoring(std::vector<std::string>& notes) const;
 
   const Clock& clock_;
   Cluster& cluster_;

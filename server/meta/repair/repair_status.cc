@@ -1,5 +1,6 @@
 // What repair tells people.
 #include <algorithm>
+#include <ctime>
 
 #include <fmt/format.h>
 
@@ -12,6 +13,15 @@ constexpr std::size_t kLostNamedMax = 64;
 
 std::string groups_text(std::size_t count) {
   return count == 1 ? "1 group" : fmt::format("{} groups", count);
+}
+
+std::string day_and_time(WallNanos time) {
+  const std::time_t seconds = time / 1'000'000'000;
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &utc);
+  return text;
 }
 
 }  // namespace
@@ -54,6 +64,7 @@ std::string Repair::server_state(ServerId server, const Node& node) const {
 // Sentences about what does not go on by itself, or takes its time.
 std::vector<std::string> Repair::notes() const {
   std::vector<std::string> notes;
+  add_notes_on_restoring(notes);
   const MoveFacts& facts = moves_.facts();
   if (facts.moving > 0)
     notes.push_back(fmt::format("{} are getting a new member in place of one that is out or drained",
@@ -78,6 +89,21 @@ std::vector<std::string> Repair::notes() const {
     notes.push_back(fmt::format("{} chunks are lost: no member of their groups has a good copy",
                                 queue_.lost().all().size()));
   return notes;
+}
+
+void Repair::add_notes_on_restoring(std::vector<std::string>& notes) const {
+  if (!cluster_.keeps_unknown()) return;
+  const ClusterRecord& record = row_.record();
+  const std::string state = record.restored_state != 0
+                                ? "a backup of " + day_and_time(record.restored_state)
+                                : std::string("what the storage servers have");
+  notes.push_back(fmt::format(
+      "the metadata was made anew on {} out of {}; chunks that no file names are kept until {}",
+      day_and_time(record.restored), state, day_and_time(record.keep_unknown_until)));
+  for (const auto& [server, care] : cares_)
+    if (care.unknown > 0)
+      notes.push_back(fmt::format("storage server {} has {} chunks that no file names",
+                                  server.value(), care.unknown));
 }
 
 void Repair::show_counts() const {

@@ -328,6 +328,9 @@ void encode(const ClusterRecord& record, std::string& out) {
   message.set_missing(record.missing);
   message.set_missing_bytes(record.missing_bytes);
   message.set_garbage(record.garbage);
+  message.set_restored(record.restored);
+  message.set_restored_state(record.restored_state);
+  message.set_keep_unknown_until(record.keep_unknown_until);
   serialize(message, out);
 }
 
@@ -351,6 +354,9 @@ bool decode(std::string_view bytes, ClusterRecord& record) {
   record.missing = message.missing();
   record.missing_bytes = message.missing_bytes();
   record.garbage = message.garbage();
+  record.restored = message.restored();
+  record.restored_state = message.restored_state();
+  record.keep_unknown_until = message.keep_unknown_until();
   return true;
 }
 

@@ -133,6 +133,12 @@ struct ClusterRecord {
   std::uint64_t missing = 0;        // copies that servers lack (rows M)
   std::uint64_t missing_bytes = 0;
   std::uint64_t garbage = 0;        // chunks to be deleted (rows G)
+  // Of metadata that was made anew, out of a backup or of what storage servers
+  // have: when (0: it was not), and of which moment it is (0: of none).
+  WallNanos restored = 0;
+  WallNanos restored_state = 0;
+  // Until then, chunks that nothing names may be the only copy of what is newer.
+  WallNanos keep_unknown_until = 0;
 };
 
 void encode(const InodeRecord& record, std::string& out);

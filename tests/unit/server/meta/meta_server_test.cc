@@ -12,6 +12,8 @@
 #include <thread>
 
 #include "common/base/process.h"
+#include "common/base/row_file.h"
+#include "common/rpc/backup_client.h"
 #include "common/rpc/channels.h"
 #include "common/rpc/cluster_client.h"
 #include "common/rpc/grpc_status.h"
@@ -19,6 +21,7 @@
 #include "common/rpc/protocol.h"
 #include "dfs/v1/cluster.grpc.pb.h"
 #include "dfs/v1/meta.grpc.pb.h"
+#include "server/meta/backup/restore.h"
 #include "tests/support/temporary_directory.h"
 
 namespace dfs {
@@ -421,6 +424,61 @@ TEST_F(MetaServerTest, AClientWithTooManyRequestsUnderWayIsReadFromLaterAndLoses
   }
   speaker.join();
   EXPECT_EQ(answers, kFrames * kRequests);
+}
+
+TEST_F(MetaServerTest, IsBackedUpWhileItServesAndMadeAnewFromThat) {
+  start();
+  const auto session = connect();
+  ASSERT_NE(session, nullptr);
+  for (int i = 0; i < 20; ++i)
+    ASSERT_TRUE(call<EntryResult>(
+        *session, CreateArgs{.parent = kRootInode, .name = fmt::format("f{}", i)}));
+
+  const auto refused = make_backup_client(server->address(), 1000)->next();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::not_permitted);
+
+  const auto client = make_backup_client(server->address(), 0);
+  const auto file = directory.path() / "backup";
+  BackupPage page = client->next().value();
+  RowFileWriter writer = RowFileWriter::create(file, page.facts).value();
+  while (true) {
+    std::string_view rows = page.rows;
+    std::string_view key;
+    std::string_view value;
+    while (take_row(rows, key, value)) ASSERT_TRUE(writer.add(key, value));
+    if (page.last) break;
+    page = client->next().value();
+  }
+  ASSERT_TRUE(writer.finish());
+  const std::string cluster = session->cluster();
+  server.reset();
+
+  const auto in_use = restore(file, config.data_directory, SystemClock::instance(), {});
+  ASSERT_FALSE(in_use);
+  EXPECT_EQ(in_use.error().code, Errc::not_empty);
+
+  config.data_directory = directory.path() / "restored";
+  const auto made = restore(file, config.data_directory, SystemClock::instance(), {});
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_EQ(made->head.cluster, cluster);
+  start();
+  const auto other = connect();
+  ASSERT_NE(other, nullptr);
+  EXPECT_EQ(other->cluster(), cluster);
+  for (int i = 0; i < 20; ++i)
+    EXPECT_TRUE(call<EntryResult>(*other, LookupArgs{kRootInode, fmt::format("f{}", i)}));
+}
+
+TEST_F(MetaServerTest, IsNotMadeFromADamagedBackup) {
+  const auto file = directory.path() / "backup";
+  {
+    std::ofstream out(file);
+    out << "no backup at all, but long enough to be looked at";
+  }
+  const auto target = directory.path() / "restored";
+  EXPECT_FALSE(restore(file, target, SystemClock::instance(), {}));
+  EXPECT_FALSE(std::filesystem::exists(target)) << "the file is looked at first";
 }
 
 }  // namespace
