@@ -81,7 +81,8 @@ bool ChunkWriter::ensure_name(const InodeStatePtr& state, const PendingChunkPtr&
                               Interrupt* interrupt) {
   UploadProgress& upload = chunk->upload;
   if (upload.chunk != ChunkId{}) return true;
-  chunk->finish_checksums();
+  chunk->finish();
+  if (upload.written == 0) upload.written = next_time();
   const Result<void> named = name(state, *chunk, interrupt);
   const bool has_copies = upload.fallback != ChunkId{};
   if (named) {
@@ -105,6 +106,17 @@ bool ChunkWriter::ensure_name(const InodeStatePtr& state, const PendingChunkPtr&
     give_up(state, chunk, Error{Errc::timed_out, "no chunk ids: " + problem.text});
   }
   return false;
+}
+
+// Of this mount's chunks each has a later one than those before, whatever the
+// clock does.
+WallNanos ChunkWriter::next_time() {
+  WallNanos last = last_time_.load(std::memory_order_relaxed);
+  WallNanos next = 0;
+  do {
+    next = std::max(parts_.clock.wall(), last + 1);
+  } while (!last_time_.compare_exchange_weak(last, next, std::memory_order_relaxed));
+  return next;
 }
 
 Result<void> ChunkWriter::name(const InodeStatePtr& state, PendingChunk& chunk,
@@ -172,6 +184,8 @@ ChunkWriter::PreparedPtr ChunkWriter::prepare(const InodeStatePtr& state,
   args.capability = upload.capability;
   args.inode = state->inode;
   args.file_offset = chunk->file_offset;
+  args.written = upload.written;
+  args.scattered = !chunk->contiguous;
   args.session = attempt.session;
   args.pieces = chunk->pieces();
   args.checksums = chunk->checksums();

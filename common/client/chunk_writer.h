@@ -83,6 +83,7 @@ class ChunkWriter {
   };
   enum class Verdict { done, next_member, other_group, new_name, again, give_up };
 
+  WallNanos next_time();
   Result<void> name(const InodeStatePtr& state, PendingChunk& chunk, Interrupt* interrupt);
   // False if the chunk has left `uploading` instead.
   bool ensure_name(const InodeStatePtr& state, const PendingChunkPtr& chunk, Interrupt* interrupt);
@@ -102,6 +103,7 @@ class ChunkWriter {
   const Parts parts_;
   const Settled settled_;
   std::atomic<std::size_t> in_flight_{0};
+  std::atomic<WallNanos> last_time_{0};      // of next_time()
   std::atomic<std::int64_t> full_until_{0};  // nanoseconds of the steady clock
   std::mutex idle_mutex_;
   std::condition_variable idle_;

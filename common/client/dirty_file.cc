@@ -13,7 +13,7 @@ constexpr std::size_t kLargeWrite = 64 * KiB;
 // scattered writes.
 constexpr std::uint32_t kStreamLength = 64 * KiB;
 // More runs in one chunk make its commit too long.
-constexpr std::uint32_t kRunsMax = 4096;
+constexpr std::uint32_t kRunsMax = kRunsPerChunkMax;
 
 }  // namespace
 
@@ -109,6 +109,8 @@ void DirtyFile::append(std::uint64_t offset, BufferView data, std::uint32_t chun
     ranges_.insert({offset, count, &chunk, at}, [this](const Range& range) { lost(range); });
     chunk.contiguous = chunk.contiguous && continues;
     if (!continues || at == 0) ++chunk.runs;
+    if (!continues || at == 0) chunk.places.push_back({offset, 0});
+    chunk.places.back().length += static_cast<std::uint32_t>(count);
     offset += count;
     data = data.subspan(count);
     chunk.next_offset = offset;

@@ -26,6 +26,7 @@
 #include "common/base/clock.h"
 #include "common/client/chunk_record.h"
 #include "common/client/write_buffer.h"
+#include "common/rpc/run_map.h"
 #include "common/rpc/storage_client.h"
 
 namespace dfs {
@@ -46,6 +47,7 @@ struct UploadProgress {
   bool synced = false;                 // on stable media on all of stored_on
   bool resume = false;                 // part of it may be there already
   bool full = false;                   // a server said that it has no space
+  WallNanos written = 0;               // set with the first try; the same for all copies
   unsigned groups_tried = 0;
   unsigned refusals = 0;               // answers that another try may not cure
   std::chrono::milliseconds pause{0};  // before the next round; grows
@@ -73,10 +75,13 @@ class PendingChunk {
   // Bytes that fit before another block is needed.
   std::size_t tail_room() const { return blocks_.size() * WriteBuffer::kBlock - length_; }
 
-  // Makes all checksums right; from then on nothing changes.
-  void finish_checksums();
+  // Makes all checksums right; from then on nothing changes. Idempotent.
+  // A chunk of several runs gets a map of them at its end (common/rpc/run_map.h).
+  void finish();
+  // What is uploaded: length() bytes, and the map if there is one.
   const std::vector<Checksum>& checksums() const { return checksums_; }
   std::vector<BufferView> pieces() const;
+  bool has_map() const { return has_map_; }
 
   const std::uint64_t serial;          // order of creation in the file, from 1
   const SteadyTime born;
@@ -86,13 +91,20 @@ class PendingChunk {
   std::uint64_t file_offset = 0;       // of its first byte
   std::uint64_t next_offset = 0;       // where a write would continue it
   std::uint32_t runs = 0;              // appended ranges
+  std::vector<FileRun> places;         // of its bytes, in their order
   std::uint64_t live_bytes = 0;        // that the file's dirty ranges refer to
   UploadProgress upload;
   ChunkRecord record;
 
  private:
   BlockList blocks_;
+  void add_map();
+
   std::uint32_t length_ = 0;
+  std::size_t last_block_bytes_ = 0;        // of the last block that are uploaded; 0: as length_ says
+  std::vector<std::byte> map_;              // where the last block has no room for it
+  bool has_map_ = false;
+  bool finished_ = false;
   std::vector<Checksum> checksums_;         // of the full blocks, one each
   std::vector<std::uint32_t> stale_blocks_;  // whose checksum is to be made again
 };

@@ -94,6 +94,8 @@ grpc::ByteBuffer PutQueue::encode_part(PutCall& call, std::optional<StreamGreeti
     part.capability = call.args.capability;
     part.inode = call.args.inode;
     part.file_offset = call.args.file_offset;
+    part.written = call.args.written;
+    part.scattered = call.args.scattered;
     part.session = call.args.session;
   }
   if (call.asks) {

@@ -20,6 +20,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/checksum.h"
+#include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/rpc/interrupt.h"
@@ -35,6 +36,8 @@ struct PutArgs {
   std::string capability;
   InodeId inode;                        // what it belongs to, for salvage
   std::uint64_t file_offset = 0;
+  WallNanos written = 0;                // when, of this mount's clock; grows from chunk to chunk
+  bool scattered = false;               // several runs, with a map at the end (run_map.h)
   SessionId session;                    // whose it is; 0: nobody's
   // The whole chunk, as pieces to send one after another; all but the last
   // are multiples of kBlockSize long.
@@ -62,6 +65,8 @@ struct StoredChunk {
   std::uint32_t length = 0;
   InodeId inode;                        // what it belonged to when it was written
   std::uint64_t file_offset = 0;
+  WallNanos written = 0;
+  bool scattered = false;
 };
 
 class StorageClient {

@@ -148,7 +148,8 @@ void StorageConnection::stat(std::vector<ChunkId> chunks,
     std::vector<StoredChunk> stored;
     for (const v1::ChunkInfo& info : response->chunks())
       stored.push_back({ChunkId{info.chunk()}, info.present(), info.length(),
-                        InodeId{info.inode()}, info.file_offset()});
+                        InodeId{info.inode()}, info.file_offset(), info.written(),
+                        info.scattered()});
     const auto is_answer = [](const StoredChunk& one, ChunkId asked) {
       return one.chunk == asked && (!one.present || (one.length > 0 && one.length <= kChunkSizeMax));
     };

@@ -138,6 +138,8 @@ grpc::ByteBuffer encode(const PutPart& part, std::span<const BufferView> payload
   header.set_capability(part.capability);
   header.set_inode(part.inode.value());
   header.set_file_offset(part.file_offset);
+  header.set_written(part.written);
+  header.set_scattered(part.scattered);
   header.set_session(part.session.value());
   return owner == nullptr ? encode_frame(header, payload) : encode_frame(header, payload, owner);
 }
@@ -166,6 +168,9 @@ Result<DecodedPut> decode_put_part(const grpc::ByteBuffer& message) {
   part.capability = header.capability();
   part.inode = InodeId{header.inode()};
   part.file_offset = TRY(convert::file_size(header.file_offset()));
+  if (header.written() < 0) return convert::bad("a chunk that was written before 1970");
+  part.written = header.written();
+  part.scattered = header.scattered();
   part.session = SessionId{header.session()};
   return decoded;
 }

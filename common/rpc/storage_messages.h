@@ -57,6 +57,8 @@ struct PutPart {
   std::string capability;
   InodeId inode;
   std::uint64_t file_offset = 0;
+  WallNanos written = 0;
+  bool scattered = false;
   SessionId session;
 };
 

@@ -164,7 +164,8 @@ std::size_t ChunkCopier::fetch(ServerId source, const WantedList& wanted,
 
 Result<void> ChunkCopier::keep(const Wanted& wanted, const StoredChunk& stored, BufferView bytes) {
   const ChunkMeta meta{.chunk = stored.chunk, .length = stored.length, .inode = stored.inode,
-                       .file_offset = stored.file_offset};
+                       .file_offset = stored.file_offset, .written = stored.written,
+                       .scattered = stored.scattered};
   const std::vector<Checksum> checksums = block_checksums(bytes);
   if (wanted.damaged) TRY(stores_.erase({&wanted.chunk, 1}));
   ChunkStore* const store = TRY(stores_.store_to_put(meta));

@@ -28,6 +28,8 @@ PutPart settings_of(const PutPart& first) {
   settings.capability = first.capability;
   settings.inode = first.inode;
   settings.file_offset = first.file_offset;
+  settings.written = first.written;
+  settings.scattered = first.scattered;
   return settings;
 }
 
@@ -42,7 +44,9 @@ PutJob::PutJob(ServiceContext& context, std::string cluster, ServerId self,
       meta_{.chunk = first.chunk,
             .length = first.length,
             .inode = first.inode,
-            .file_offset = first.file_offset},
+            .file_offset = first.file_offset,
+            .written = first.written,
+            .scattered = first.scattered},
       session_(first.session),
       settings_(settings_of(first)),
       resumed_(first.query) {

@@ -5,7 +5,7 @@
 //
 //   segment header                       record header
 //    0  u64 magic "DFSSEG01"              0  u64 magic "DFSCHNK1"
-//    8  u32 version, 1                    8  u32 version, 1
+//    8  u32 version, 1                    8  u32 version, 2
 //   12  u32 number                       12  u32 length: bytes of the chunk
 //   16  u64 salt                         16  u64 chunk id
 //   24  u64 state: 0 open, 1 sealed      24  u64 inode the chunk was written for
@@ -15,12 +15,15 @@
 //                                        48  u64 place: this header's offset in
 //                                            the segment
 //                                        56  u64 salt, the segment's
-//                                        64  u32 number of block checksums
-//                                        68  u32 where the data starts, from
-//                                            the start of the record
+//                                        64  u64 when it was written (ns since
+//                                            1970; 0: not known), and 2^63 if
+//                                            it is scattered
 //                                        72  u64 XXH3-64 of the block checksums
 //                                        80  u64 XXH3-64 of bytes 0..79
 //                                        88  u64 block checksums ...
+//
+// Records of version 1 have at 64 the number of block checksums and at 68 where
+// the data starts, both of which follow from the length, and say nothing of the time.
 //
 // The data of a chunk of one block follows its checksum at once, so that a
 // small file costs few blocks; the data of a longer one starts at the next
@@ -45,6 +48,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/checksum.h"
+#include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "server/storage/disk.h"
 
@@ -66,6 +70,8 @@ struct ChunkMeta {
   std::uint32_t length = 0;
   InodeId inode;                // what it was written for; for salvage
   std::uint64_t file_offset = 0;
+  WallNanos written = 0;        // as its writer says; 0: not known
+  bool scattered = false;       // several runs of its file, with a map at its end (common/rpc/run_map.h)
 
   friend bool operator==(const ChunkMeta&, const ChunkMeta&) = default;
 };

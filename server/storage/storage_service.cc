@@ -48,6 +48,8 @@ Result<v1::StatChunksResponse> stat(StoreSet& stores, const v1::StatChunksReques
     info.set_length(meta->length);
     info.set_inode(meta->inode.value());
     info.set_file_offset(meta->file_offset);
+    info.set_written(meta->written);
+    info.set_scattered(meta->scattered);
   }
   return response;
 }

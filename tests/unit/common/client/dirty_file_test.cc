@@ -128,13 +128,57 @@ TEST_F(DirtyFileTest, MakesRightChecksumsAfterOverwriting) {
     write(at, BufferView(data).subspan(at, 5000));
   }
   const PendingChunkPtr chunk = file_.chunks().front();
-  chunk->finish_checksums();
+  chunk->finish();
   EXPECT_EQ(chunk->checksums(), block_checksums(data));
   std::vector<std::byte> pieces;
   for (const BufferView piece : chunk->pieces()) {
     pieces.insert(pieces.end(), piece.begin(), piece.end());
   }
   EXPECT_EQ(pieces, data);
+}
+
+TEST_F(DirtyFileTest, WritesDownInAScatteredChunkWhereItsBytesBelong) {
+  // With room for the map in the last block, and without.
+  for (const std::size_t writes : {5, 63, 64}) {
+    SCOPED_TRACE(writes);
+    DirtyFile file(buffer_);
+    std::vector<PendingChunkPtr> sealed;
+    std::vector<FileRun> runs;
+    for (std::uint64_t i = 0; i < writes; ++i) {
+      const std::vector<std::byte> data(1 * KiB, std::byte{7});
+      const std::uint64_t offset = (100 - i) * 100 * KiB;
+      BlockList fresh(buffer_);
+      ASSERT_TRUE(buffer_.try_take(file.blocks_needed(offset, data.size(), kChunk), fresh));
+      file.write(offset, data, kChunk, kNow, fresh, sealed);
+      runs.push_back({offset, 1 * KiB});
+    }
+    file.seal(kNow, sealed);
+    ASSERT_EQ(sealed.size(), 1U);
+    sealed[0]->finish();
+    sealed[0]->finish();
+    EXPECT_TRUE(sealed[0]->has_map());
+    EXPECT_EQ(sealed[0]->length(), writes * KiB) << "extents name the bytes alone";
+    std::vector<std::byte> uploaded;
+    for (const BufferView piece : sealed[0]->pieces()) {
+      EXPECT_EQ(uploaded.size() % kBlockSize, 0U);
+      uploaded.insert(uploaded.end(), piece.begin(), piece.end());
+    }
+    EXPECT_EQ(sealed[0]->checksums(), block_checksums(uploaded));
+    EXPECT_EQ(decode_run_map(uploaded, static_cast<std::uint32_t>(uploaded.size())), runs);
+  }
+}
+
+TEST_F(DirtyFileTest, AddsNothingToAChunkThatIsOneRun) {
+  write(0, 8192, 1);
+  write(8192, 100, 2);
+  std::vector<PendingChunkPtr> sealed;
+  file_.seal(kNow, sealed);
+  ASSERT_EQ(sealed.size(), 1U);
+  sealed[0]->finish();
+  EXPECT_FALSE(sealed[0]->has_map());
+  std::size_t bytes = 0;
+  for (const BufferView piece : sealed[0]->pieces()) bytes += piece.size();
+  EXPECT_EQ(bytes, 8292U);
 }
 
 // Random writes, cuts, uploads and commits in any order: the committed bytes

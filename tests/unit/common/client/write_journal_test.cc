@@ -79,7 +79,7 @@ TEST(WriteJournal, HasWhatWasWrittenForTheNextProcess) {
   EXPECT_EQ(second.buffer.used_bytes(), 128 * KiB);
   const PendingChunkPtr chunk = second.file.chunks().front();
   EXPECT_EQ(chunk->phase, ChunkPhase::sealed);
-  chunk->finish_checksums();
+  chunk->finish();
   EXPECT_EQ(chunk->checksums(), block_checksums(bytes(100'000, 1)));
 }
 
@@ -123,7 +123,7 @@ TEST(WriteJournal, TakesAChunkWhoseEndIsGoneForAShorterOne) {
   const PendingChunkPtr chunk = second.file.chunks().front();
   EXPECT_EQ(chunk->length(), 70'000u);
   EXPECT_EQ(second.buffer.used_bytes(), 128 * KiB);
-  chunk->finish_checksums();
+  chunk->finish();
   EXPECT_EQ(chunk->checksums(), block_checksums(bytes(70'000, 1)));
 }
 
@@ -180,9 +180,13 @@ TEST(WriteJournal, LosesOrRevivesNoByteWheneverTheProcessIsKilled) {
       std::uint64_t live = 0;
       for (const auto& chunk : process->file.chunks()) {
         live += chunk->live_bytes;
-        std::vector<std::byte> all(chunk->length());
-        chunk->copy(0, all);
-        chunk->finish_checksums();
+        chunk->finish();
+        std::vector<std::byte> all;
+        for (const BufferView piece : chunk->pieces()) all.insert(all.end(), piece.begin(), piece.end());
+        ASSERT_EQ(chunk->has_map(), !chunk->contiguous);
+        ASSERT_EQ(decode_run_map(all, static_cast<std::uint32_t>(all.size())).has_value(),
+                  chunk->has_map())
+            << "after step " << step;
         ASSERT_EQ(chunk->checksums(), block_checksums(all)) << "after step " << step;
       }
       ASSERT_EQ(live, process->file.ranges().bytes());

@@ -35,6 +35,8 @@ TEST(StorageMessages, CarryAPutWithoutLoss) {
   part.capability = "cap";
   part.inode = InodeId{7};
   part.file_offset = 8;
+  part.written = 1'700'000'000'000'000'001;
+  part.scattered = true;
   part.session = SessionId{9};
   const std::string bytes(100, 'x');
   const BufferView pieces[] = {as_bytes(bytes)};
@@ -54,6 +56,8 @@ TEST(StorageMessages, CarryAPutWithoutLoss) {
   EXPECT_EQ(back.capability, "cap");
   EXPECT_EQ(back.inode, InodeId{7});
   EXPECT_EQ(back.file_offset, 8u);
+  EXPECT_EQ(back.written, 1'700'000'000'000'000'001);
+  EXPECT_TRUE(back.scattered);
   EXPECT_EQ(back.session, SessionId{9});
   EXPECT_EQ(decoded->payload.size(), 100u);
 }

@@ -27,7 +27,9 @@ TEST(SegmentFormat, ReadsBackWhatItWroteAndNothingElse) {
     bytes[i] ^= std::byte{0x10};
   }
 
-  const TestChunk chunk = make_chunk(9, 200'000);
+  TestChunk chunk = make_chunk(9, 200'000);
+  chunk.meta.written = 1'700'000'000'000'000'001;
+  chunk.meta.scattered = true;
   auto record = encode(RecordHeader{.meta = chunk.meta, .serial = 5, .place = 8192, .salt = 7,
                                     .sums_checksum = 0},
                        chunk.sums);
@@ -40,6 +42,27 @@ TEST(SegmentFormat, ReadsBackWhatItWroteAndNothingElse) {
     EXPECT_FALSE(decode_record_header(record)) << i;
     record[i] ^= std::byte{0x10};
   }
+}
+
+TEST(SegmentFormat, ReadsRecordsOfBeforeTheyHadATime) {
+  const TestChunk chunk = make_chunk(9, 200'000);
+  auto record = encode(RecordHeader{.meta = chunk.meta, .serial = 5, .place = 8192, .salt = 7,
+                                    .sums_checksum = 0},
+                       chunk.sums);
+  const auto as_version_one = [&](std::uint32_t blocks) {
+    store_le(record.data() + 8, std::uint32_t{1});
+    store_le(record.data() + 64, blocks);
+    store_le(record.data() + 68, static_cast<std::uint32_t>(data_start(200'000)));
+    store_le(record.data() + 80, checksum_of(BufferView(record).first(80)));
+  };
+  as_version_one(4);
+  const auto back = decode_record_header(record);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->meta, chunk.meta);
+  EXPECT_EQ(back->meta.written, 0);
+  EXPECT_FALSE(back->meta.scattered);
+  as_version_one(5);
+  EXPECT_FALSE(decode_record_header(record)) << "its length does not make so many blocks";
 }
 
 TEST(SegmentFormat, TakesWholeBlocksAndWastesNoneOnSmallChunks) {

@@ -118,6 +118,8 @@ class StorageServerTest : public testing::Test {
     args.chunk = chunk.meta.chunk;
     args.inode = chunk.meta.inode;
     args.file_offset = chunk.meta.file_offset;
+    args.written = chunk.meta.written;
+    args.scattered = chunk.meta.scattered;
     args.forward = std::move(forward);
     args.pieces = {chunk.view()};
     args.checksums = chunk.sums;
@@ -168,6 +170,27 @@ TEST_F(StorageServerTest, StoresOnEveryMemberAndReturnsTheBytesFromEach) {
       EXPECT_TRUE(outcome->failed.empty());
       for (const Machine& machine : machines_) EXPECT_EQ(fetch(*client(machine), chunk), "right");
     }
+  }
+}
+
+TEST_F(StorageServerTest, KeepsOnEveryMemberWhereAChunkBelongsAndWhenItWasWritten) {
+  start_all(2);
+  TestChunk chunk = make_chunk(1, 70'000);
+  chunk.meta.written = 1'700'000'000'000'000'001;
+  chunk.meta.scattered = true;
+  ASSERT_TRUE(put(*client(machines_[0]), put_args(chunk, {machines_[1].id})));
+  for (const Machine& machine : machines_) {
+    std::promise<Result<std::vector<StoredChunk>>> answered;
+    const auto from = client(machine);
+    from->stat({chunk.meta.chunk}, [&](Result<std::vector<StoredChunk>> stored) {
+      answered.set_value(std::move(stored));
+    });
+    const auto stored = answered.get_future().get();
+    ASSERT_TRUE(stored);
+    EXPECT_EQ(stored->at(0).inode, chunk.meta.inode);
+    EXPECT_EQ(stored->at(0).file_offset, chunk.meta.file_offset);
+    EXPECT_EQ(stored->at(0).written, chunk.meta.written);
+    EXPECT_TRUE(stored->at(0).scattered);
   }
 }
 
