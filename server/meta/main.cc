@@ -7,12 +7,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/base/config_file.h"
 #include "common/rpc/channels.h"
 #include "server/daemon/daemon.h"
 #include "server/meta/backup/restore.h"
 #include "server/meta/meta_server.h"
+#include "server/meta/salvage/salvage.h"
 
 namespace dfs {
 namespace {
@@ -44,6 +46,14 @@ void add_options(CLI::App& app, CommandLine& line) {
   add_daemon_options(app, line.daemon);
 }
 
+struct SalvageLine {
+  std::vector<std::string> inventories;
+  std::string data;
+  std::optional<std::uint32_t> replicas;
+  std::string chunk_size = "8MiB";
+  std::uint32_t keep_days = 7;
+};
+
 void add_keep_unknown(CLI::App& command, std::uint32_t& days) {
   command.add_option("--keep-unknown", days,
                      "For so many days chunks that no file names are not deleted: they may be the "
@@ -59,6 +69,47 @@ CLI::App* add_restore(CLI::App& app, RestoreLine& line) {
   command->add_option("--data", line.data, "The directory to make: a new or an empty one")->required();
   add_keep_unknown(*command, line.keep_days);
   return command;
+}
+
+CLI::App* add_salvage(CLI::App& app, SalvageLine& line) {
+  CLI::App* command = app.add_subcommand(
+      "salvage", "Make a data directory out of what storage servers have (`dfs-storage inventory`), "
+                 "instead of serving: when all metadata is lost and there is no backup");
+  command->add_option("INVENTORY", line.inventories, "One of each storage server")->required();
+  command->add_option("--data", line.data, "The directory to make: a new or an empty one")->required();
+  command->add_option("--replicas", line.replicas, "Copies of new chunks (as most groups have)")
+      ->check(CLI::Range(1u, kReplicasMax));
+  command->add_option("--chunk-size", line.chunk_size, "Where new files are cut, as it was")
+      ->capture_default_str();
+  add_keep_unknown(*command, line.keep_days);
+  return command;
+}
+
+Result<void> run_salvage(const SalvageLine& line) {
+  const std::uint64_t chunk_size = TRY(parse_size(line.chunk_size));
+  if (chunk_size < kChunkSizeMin || chunk_size > kChunkSizeMax || chunk_size % kBlockSize != 0)
+    return fail(Errc::invalid, fmt::format("--chunk-size {}: it must be a multiple of {}, at most {}",
+                                           line.chunk_size, format_size(kBlockSize),
+                                           format_size(kChunkSizeMax)));
+  const SalvageOptions options{.replicas = line.replicas,
+                               .chunk_size = static_cast<std::uint32_t>(chunk_size),
+                               .keep_unknown = std::chrono::hours(24 * line.keep_days)};
+  const SalvageSummary found =
+      TRY(salvage({line.inventories.begin(), line.inventories.end()}, line.data,
+                  SystemClock::instance(), options));
+  fmt::print("{}: cluster {}, {} storage servers, {} groups\n", line.data, found.cluster,
+             found.servers, found.groups);
+  fmt::print("{} files with {} in {} chunks are in /lost+found, by number of inode\n", found.files,
+             format_size(found.bytes), found.chunks);
+  if (found.hidden > 0)
+    fmt::print("{} chunks are covered by later ones and not used\n", found.hidden);
+  if (found.unplaced > 0)
+    fmt::print("of {} copies of chunks it is not known to which file or place they belong\n",
+               found.unplaced);
+  if (found.ambiguous > 0)
+    fmt::print("in {} files chunks overlap that do not say which is later\n", found.ambiguous);
+  fmt::print("Start it: dfs-meta --data {}\n", line.data);
+  return {};
 }
 
 Result<void> run_restore(const RestoreLine& line) {
@@ -107,7 +158,11 @@ int main(int argc, char** argv) {
   dfs::add_options(app, line);
   dfs::RestoreLine restore_line;
   const CLI::App* restore = dfs::add_restore(app, restore_line);
+  dfs::SalvageLine salvage_line;
+  const CLI::App* salvage = dfs::add_salvage(app, salvage_line);
   if (const auto code = dfs::parse_command_line(app, argc, argv)) return *code;
-  const auto done = restore->parsed() ? dfs::run_restore(restore_line) : dfs::run(line);
+  const auto done = restore->parsed()   ? dfs::run_restore(restore_line)
+                    : salvage->parsed() ? dfs::run_salvage(salvage_line)
+                                        : dfs::run(line);
   return done ? 0 : dfs::report_and_exit_code(done.error());
 }

@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/rpc/channels.h"
 #include "server/daemon/daemon.h"
+#include "server/storage/inventory.h"
 #include "server/storage/storage_server.h"
 
 namespace dfs::storage {
@@ -37,6 +39,32 @@ void add_options(CLI::App& app, CommandLine& line) {
   app.add_option("--reserve", line.reserve,
                  "Space of each disk that clients never fill (5 %, from 256MiB to 10GiB)")
       ->type_name("SIZE");
+}
+
+struct InventoryLine {
+  std::string file;
+  std::vector<std::string> data;
+};
+
+CLI::App* add_inventory(CLI::App& app, InventoryLine& line) {
+  CLI::App* command = app.add_subcommand(
+      "inventory", "Write down which chunks are here, instead of serving; `dfs-meta salvage` reads it");
+  command->add_option("FILE", line.file, "Where to")->required();
+  command->add_option("--data", line.data, "The server's directories, each of them")
+      ->type_name("DIR")
+      ->required();
+  return command;
+}
+
+Result<void> run_inventory(const InventoryLine& line) {
+  const InventorySummary found =
+      TRY(write_inventory_of({line.data.begin(), line.data.end()}, line.file));
+  fmt::print("{}: {} chunks of {} in all\n", line.file, found.chunks, format_size(found.bytes));
+  if (found.unreadable > 0)
+    fmt::print("{} chunks are damaged and left out\n", found.unreadable);
+  if (found.unplaced > 0)
+    fmt::print("of {} chunks it is not known where in their files they belong\n", found.unplaced);
+  return {};
 }
 
 // The command line wins over the file.
@@ -96,7 +124,10 @@ int main(int argc, char** argv) {
   dfs::storage::CommandLine line;
   dfs::storage::add_options(app, line);
   dfs::add_daemon_options(app, options);
+  dfs::storage::InventoryLine inventory_line;
+  const CLI::App* inventory = dfs::storage::add_inventory(app, inventory_line);
   if (const auto code = dfs::parse_command_line(app, argc, argv)) return *code;
-  const auto done = dfs::storage::run(options, line);
+  const auto done = inventory->parsed() ? dfs::storage::run_inventory(inventory_line)
+                                        : dfs::storage::run(options, line);
   return done ? 0 : dfs::report_and_exit_code(done.error());
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "common/base/ids.h"
+#include "common/rpc/chunk_inventory.h"
 
 namespace dfs {
 namespace {
@@ -38,6 +39,30 @@ TEST(RunMap, FitsIntoOneBlockHoweverManyRunsThereAre) {
   const std::vector<std::byte> map = encode_run_map(many);
   EXPECT_LE(map.size(), kBlockSize);
   EXPECT_EQ(decode_run_map(map, static_cast<std::uint32_t>(many.size() + map.size())), many);
+}
+
+TEST(ChunkInventory, RowsAreReadBack) {
+  InventoryRow row{.chunk = ChunkId{GroupId{7}, 9}, .length = 100, .inode = InodeId{5},
+                   .file_offset = 700, .written = 1'700'000'000'000'000'000,
+                   .kind = InventoryRow::Kind::one_run, .runs = {}};
+  std::string key;
+  std::string value;
+  InventoryRow back;
+  encode(row, key, value);
+  ASSERT_TRUE(decode(key, value, back));
+  EXPECT_EQ(back, row);
+  row.kind = InventoryRow::Kind::runs;
+  row.runs = kRuns;
+  encode(row, key, value);
+  ASSERT_TRUE(decode(key, value, back));
+  EXPECT_EQ(back, row);
+
+  EXPECT_FALSE(decode(key, value.substr(0, value.size() - 1), back));
+  EXPECT_FALSE(decode(key.substr(1), value, back));
+  value[28] = 3;
+  EXPECT_FALSE(decode(key, value, back)) << "a kind that is none";
+  value[28] = 0;
+  EXPECT_FALSE(decode(key, value, back)) << "one run, and a list of runs";
 }
 
 }  // namespace
