@@ -121,6 +121,17 @@ class KvCursor {
   virtual Result<void> status() const = 0;
 };
 
+// All keys as they were when the snapshot was made, for as long as it lives and
+// for as many cursors as are wanted. What is overwritten or erased meanwhile
+// keeps its space until then. Its cursors do not push what others need out of
+// the store's caches; they end before it, and it ends before the store.
+// Threads: any; each cursor one.
+class KvSnapshot {
+ public:
+  virtual ~KvSnapshot() = default;
+  virtual std::unique_ptr<KvCursor> cursor() const = 0;
+};
+
 class KvStore {
  public:
   virtual ~KvStore() = default;
@@ -128,6 +139,7 @@ class KvStore {
   virtual std::unique_ptr<KvCursor> cursor() const = 0;
   // The same for who reads everything once: what others need stays cached.
   virtual std::unique_ptr<KvCursor> sweep() const { return cursor(); }
+  virtual std::unique_ptr<KvSnapshot> snapshot() const = 0;
   //   no_space  the disk is full; nothing was applied
   //   io        the store is broken and refuses further writes
   virtual Result<void> write(const KvBatch& batch, KvDurability durability) = 0;

@@ -65,6 +65,20 @@ class MemoryKvStore::Cursor final : public KvCursor {
   std::string value_;
 };
 
+class MemoryKvStore::Snapshot final : public KvSnapshot {
+ public:
+  Snapshot(const MemoryKvStore& store, std::uint64_t moment) : store_(store), moment_(moment) {}
+  ~Snapshot() override { store_.release(moment_); }
+  std::unique_ptr<KvCursor> cursor() const override {
+    store_.hold(moment_);
+    return std::make_unique<Cursor>(store_, moment_);
+  }
+
+ private:
+  const MemoryKvStore& store_;
+  const std::uint64_t moment_;
+};
+
 const std::string* MemoryKvStore::seen(const Versions& versions, std::uint64_t moment) {
   for (auto version = versions.rbegin(); version != versions.rend(); ++version) {
     if (version->since <= moment) return version->value ? &*version->value : nullptr;
@@ -83,6 +97,12 @@ std::unique_ptr<KvCursor> MemoryKvStore::cursor() const {
   const std::lock_guard lock(mutex_);
   cursors_at_.insert(moment_);
   return std::make_unique<Cursor>(*this, moment_);
+}
+
+std::unique_ptr<KvSnapshot> MemoryKvStore::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  cursors_at_.insert(moment_);
+  return std::make_unique<Snapshot>(*this, moment_);
 }
 
 Result<void> MemoryKvStore::write(const KvBatch& batch, KvDurability durability) {
@@ -220,7 +240,13 @@ void MemoryKvStore::make_log_safe_locked() {
   log_.clear();
 }
 
-// Called by a dying cursor; the last one leaves each key with one version.
+// For a cursor of a snapshot, which holds the same moment.
+void MemoryKvStore::hold(std::uint64_t moment) const {
+  const std::lock_guard lock(mutex_);
+  cursors_at_.insert(moment);
+}
+
+// Called by a dying cursor or snapshot; the last one leaves each key with one version.
 void MemoryKvStore::release(std::uint64_t moment) const {
   const std::lock_guard lock(mutex_);
   cursors_at_.erase(cursors_at_.find(moment));

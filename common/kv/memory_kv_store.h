@@ -2,7 +2,7 @@
 // synced when told that the power failed.
 //
 // Every operation costs O(log keys) plus what it touches, cursors alive or
-// not. Cursors must be gone before the store.
+// not. Cursors and snapshots must be gone before the store.
 #pragma once
 
 #include <atomic>
@@ -25,6 +25,7 @@ class MemoryKvStore final : public KvStore {
  public:
   Result<std::optional<std::string>> get(std::string_view key) const override;
   std::unique_ptr<KvCursor> cursor() const override;
+  std::unique_ptr<KvSnapshot> snapshot() const override;
   Result<void> write(const KvBatch& batch, KvDurability durability) override;
   Result<void> sync() override;
   Result<void> flush() override;
@@ -41,6 +42,7 @@ class MemoryKvStore final : public KvStore {
 
  private:
   class Cursor;
+  class Snapshot;
   // A key's value from a moment on; no value: erased. Moments are numbers of
   // writes.
   struct Version {
@@ -60,12 +62,13 @@ class MemoryKvStore final : public KvStore {
   void set_locked(std::string_view key, std::optional<std::string> value);
   void apply_locked(const KvBatch& batch, KvDurability durability);
   void make_log_safe_locked();
+  void hold(std::uint64_t moment) const;
   void release(std::uint64_t moment) const;
 
   mutable std::mutex mutex_;
   mutable Table now_;
   std::uint64_t moment_ = 0;                          // of the last write
-  mutable std::multiset<std::uint64_t> cursors_at_;   // moments of the living cursors
+  mutable std::multiset<std::uint64_t> cursors_at_;   // moments of the living cursors and snapshots
   mutable std::vector<std::string> superseded_;       // keys with versions to drop
 
   Plain safe_;                                        // what a power loss leaves

@@ -88,6 +88,22 @@ class Cursor final : public KvCursor {
   const std::unique_ptr<rocksdb::Iterator> at_;
 };
 
+class Snapshot final : public KvSnapshot {
+ public:
+  explicit Snapshot(rocksdb::DB& database) : database_(database), at_(database.GetSnapshot()) {}
+  ~Snapshot() override { database_.ReleaseSnapshot(at_); }
+  std::unique_ptr<KvCursor> cursor() const override {
+    rocksdb::ReadOptions options;
+    options.snapshot = at_;
+    options.fill_cache = false;
+    return std::make_unique<Cursor>(std::unique_ptr<rocksdb::Iterator>(database_.NewIterator(options)));
+  }
+
+ private:
+  rocksdb::DB& database_;
+  const rocksdb::Snapshot* const at_;
+};
+
 void fill(rocksdb::WriteBatch& batch, const KvBatch& changes) {
   for (const KvBatch::Change change : changes.changes()) {
     rocksdb::Status status;
@@ -141,6 +157,10 @@ class RocksDbStore final : public KvStore {
     options.readahead_size = kSweepAhead;
     return std::make_unique<Cursor>(
         std::unique_ptr<rocksdb::Iterator>(database_->NewIterator(options)));
+  }
+
+  std::unique_ptr<KvSnapshot> snapshot() const override {
+    return std::make_unique<Snapshot>(*database_);
   }
 
   Result<void> write(const KvBatch& changes, KvDurability durability) override {

@@ -172,6 +172,21 @@ TYPED_TEST(KvStoreContract, TurnsAroundWithoutSkipping) {
   EXPECT_FALSE(cursor->valid());
 }
 
+TYPED_TEST(KvStoreContract, ShowsEveryCursorOfASnapshotTheStoreAsItWas) {
+  this->put("a", "1");
+  this->put("b", "2");
+  const auto snapshot = this->store().snapshot();
+  this->put("a", "3");
+  this->erase("b");
+  this->put("c", "4");
+  const Pairs before = {{"a", "1"}, {"b", "2"}};
+  EXPECT_EQ(this->all(*snapshot->cursor()), before);
+  ASSERT_TRUE(this->store().flush());
+  this->put("a", "5");
+  EXPECT_EQ(this->all(*snapshot->cursor()), before);
+  EXPECT_EQ(this->all(), (Pairs{{"a", "5"}, {"c", "4"}}));
+}
+
 TYPED_TEST(KvStoreContract, ShowsACursorTheStoreAsItWas) {
   for (const char* key : {"a", "b", "c"}) this->put(key, "old");
   const auto before = this->store().cursor();

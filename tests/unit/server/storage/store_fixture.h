@@ -82,6 +82,7 @@ class BorrowedKv final : public KvStore {
       : rows_(rows), alive_(std::move(alive)) {}
   Result<std::optional<std::string>> get(std::string_view key) const override { return rows_.get(key); }
   std::unique_ptr<KvCursor> cursor() const override { return rows_.cursor(); }
+  std::unique_ptr<KvSnapshot> snapshot() const override { return rows_.snapshot(); }
   Result<void> write(const KvBatch& batch, KvDurability durability) override {
     if (!*alive_) return fail(Errc::io, "the process is dead");
     return rows_.write(batch, durability);

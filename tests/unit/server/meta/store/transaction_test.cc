@@ -22,6 +22,7 @@ class CountingStore final : public KvStore {
     ++reads;
     return inner.cursor();
   }
+  std::unique_ptr<KvSnapshot> snapshot() const override { return inner.snapshot(); }
   Result<void> write(const KvBatch& batch, KvDurability durability) override {
     return inner.write(batch, durability);
   }
