@@ -1,5 +1,7 @@
 #include "server/meta/core/cluster_row.h"
 
+#include <algorithm>
+
 namespace dfs {
 namespace {
 
@@ -41,6 +43,14 @@ SessionId ClusterRow::next_session() {
 void ClusterRow::bump_group_table_version() {
   changed_ = true;
   ++record_.group_table_version;
+}
+
+void ClusterRow::raise_ids(const ClusterRecord& least) {
+  changed_ = true;
+  record_.next_inode = std::max(record_.next_inode, least.next_inode);
+  record_.next_server = std::max(record_.next_server, least.next_server);
+  record_.next_group = std::max(record_.next_group, least.next_group);
+  record_.next_session = std::max(record_.next_session, least.next_session);
 }
 
 void ClusterRow::write_to(Transaction& txn) {

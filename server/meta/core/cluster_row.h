@@ -28,6 +28,8 @@ class ClusterRow final : public IdSource {
   GroupId next_group();
   SessionId next_session();
   void bump_group_table_version();
+  // No id below those of `least` is given any more.
+  void raise_ids(const ClusterRecord& least);
 
   // Adds the row to `txn` if it changed since it was last stored.
   void write_to(Transaction& txn);
