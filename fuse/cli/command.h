@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "common/base/result.h"
 
@@ -17,17 +18,34 @@ class App;
 
 namespace dfs::cli {
 
+inline constexpr int kExitFailed = 1;
+
 // The work that the command line chose; empty until a command was named.
 // Threads: main's.
 class Choice {
  public:
   using Work = std::function<Result<void>()>;
-  void set(Work work) { work_ = std::move(work); }
+  void set(Work work) {
+    set([work = std::move(work)]() -> Result<int> {
+      TRY(work());
+      return 0;
+    }, kExitFailed);
+  }
+  // Work whose exit code says more than whether it was done; `failed` is that
+  // of an error.
+  using CodedWork = std::function<Result<int>()>;
+  void set(CodedWork work, int failed) {
+    work_ = std::move(work);
+    failed_ = failed;
+  }
   explicit operator bool() const { return static_cast<bool>(work_); }
-  Result<void> run() const { return work_(); }
+  // The exit code.
+  Result<int> run() const { return work_(); }
+  int exit_code_of_failure() const { return failed_; }
 
  private:
-  Work work_;
+  CodedWork work_;
+  int failed_ = kExitFailed;
 };
 
 // `parent` and `choice` outlive the parsing and the work.
@@ -44,6 +62,7 @@ void add_rm_command(CLI::App& parent, Choice& choice);
 void add_mount_command(CLI::App& parent, Choice& choice);
 void add_policy_command(CLI::App& parent, Choice& choice);
 void add_server_command(CLI::App& parent, Choice& choice);
+void add_fsck_command(CLI::App& parent, Choice& choice);
 void add_locate_command(CLI::App& parent, Choice& choice);
 void add_meta_command(CLI::App& parent, Choice& choice);
 void add_local_command(CLI::App& parent, Choice& choice);

@@ -49,6 +49,7 @@ class SessionConnection final : public Connection {
   }
 
   MetaClient& meta() override { return *meta_; }
+  StoragePool& storage() override { return *storage_; }
   FileSystem& files() override { return *files_; }
   CallContext context() const override {
     return {.caller = {.uid = ::geteuid(), .gid = ::getegid()}, .interrupt = nullptr};

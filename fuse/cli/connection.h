@@ -43,6 +43,7 @@ class Connection {
   virtual ~Connection() = default;
 
   virtual MetaClient& meta() = 0;
+  virtual StoragePool& storage() = 0;
   virtual FileSystem& files() = 0;
   // The user who runs the command.
   virtual CallContext context() const = 0;

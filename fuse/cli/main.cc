@@ -16,7 +16,6 @@ namespace {
 
 using namespace dfs;
 
-constexpr int kExitFailed = 1;
 constexpr int kExitWrongUsage = 2;
 
 constexpr cli::AddCommand kCommands[] = {
@@ -24,7 +23,7 @@ constexpr cli::AddCommand kCommands[] = {
     cli::add_size_command,   cli::add_locate_command, cli::add_put_command,
     cli::add_get_command,    cli::add_mkdir_command, cli::add_rm_command,
     cli::add_policy_command, cli::add_server_command, cli::add_mount_command,
-    cli::add_meta_command,   cli::add_local_command,
+    cli::add_meta_command,   cli::add_fsck_command,   cli::add_local_command,
 };
 
 // What the engine has to say goes to stderr only when it matters to the user:
@@ -93,7 +92,8 @@ int main(int argc, char** argv) {
 
   if (const auto ready = quiet_logging(); !ready) return report(ready.error().to_string(), kExitWrongUsage);
   const auto done = choice.run();
-  if (!done) return report(done.error().to_string(), kExitFailed);
-  if (const auto written = cli::finish_output(); !written) return report(written.error().to_string(), kExitFailed);
-  return 0;
+  if (!done) return report(done.error().to_string(), choice.exit_code_of_failure());
+  if (const auto written = cli::finish_output(); !written)
+    return report(written.error().to_string(), choice.exit_code_of_failure());
+  return *done;
 }

@@ -75,6 +75,19 @@ Result<DataDirectory> DataDirectory::open(const fs::path& path) {
 
 fs::path DataDirectory::store() const { return path_ / kStore; }
 
+Result<DataDirectory> DataDirectory::open_existing(const fs::path& path) {
+  std::error_code error;
+  const bool marked = fs::exists(path / kMarker, error);
+  if (error) return fail_path(path, error);
+  if (!marked)
+    return fail(Errc::not_found,
+                fmt::format("{} is not the data directory of a metadata server", path.string()));
+  DataDirectory directory = TRY(open(path));
+  if (directory.is_new())
+    return fail(Errc::not_found, fmt::format("nothing has been stored in {} yet", path.string()));
+  return directory;
+}
+
 bool DataDirectory::is_new() const {
   std::error_code error;
   return !fs::exists(store(), error) && !error;

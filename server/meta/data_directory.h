@@ -20,6 +20,10 @@ class DataDirectory {
   //   invalid  it holds something else; nothing was changed
   static Result<DataDirectory> open(const std::filesystem::path& path);
 
+  // The same of one in which a server has stored something; makes nothing.
+  //   not_found  there is none
+  static Result<DataDirectory> open_existing(const std::filesystem::path& path);
+
   std::filesystem::path store() const;
   // Nothing has been stored yet.
   bool is_new() const;

@@ -1,18 +1,23 @@
-// dfs-meta: the metadata server.
+// dfs-meta: the metadata server. `dfs-meta fsck` checks the data of one that
+// does not run; `restore` and `salvage` make the data of one anew.
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/config_file.h"
+#include "common/base/log.h"
+#include "common/base/log_text.h"
 #include "common/rpc/channels.h"
 #include "server/daemon/daemon.h"
 #include "server/meta/backup/restore.h"
+#include "server/meta/fsck/offline.h"
 #include "server/meta/meta_server.h"
 #include "server/meta/salvage/salvage.h"
 
@@ -27,6 +32,8 @@ struct CommandLine {
   std::optional<std::uint32_t> replicas;
   std::optional<std::string> chunk_size;
   std::optional<std::string> reserve;
+  std::string checked_data;  // of `fsck`
+  bool repair = false;
 };
 
 struct RestoreLine {
@@ -44,6 +51,11 @@ void add_options(CLI::App& app, CommandLine& line) {
   app.add_option("--reserve", line.reserve,
                  "Space of the disk that is kept for deletions, such as 64MiB (256MiB)");
   add_daemon_options(app, line.daemon);
+  CLI::App* fsck = app.add_subcommand("fsck", "Check the data of a metadata server that does not run");
+  fsck->add_option("--data", line.checked_data, "Its data directory")->required();
+  fsck->add_flag("--repair", line.repair, "Repair what has one right answer, and say what was done");
+  fsck->footer("\nExit code: 0 nothing was found, 1 everything was repaired, 4 something is left, 8 the\n"
+               "check could not be made.");
 }
 
 struct SalvageLine {
@@ -149,6 +161,59 @@ Result<void> run(const CommandLine& line) {
   return {};
 }
 
+// --- fsck ------------------------------------------------------------------------------
+
+// Exit codes as fsck(8) has them.
+constexpr int kExitMended = 1;
+constexpr int kExitLeft = 4;
+constexpr int kExitFailedToCheck = 8;
+
+void print_line(std::string_view indent, std::string_view text) {
+  std::string line(indent);
+  append_one_line(line, text);
+  std::printf("%s\n", line.c_str());
+}
+
+class Printer final : public fsck::Listener {
+ public:
+  Result<void> report(fsck::Report report) override {
+    print_line("", report.text);
+    if (!report.mended.empty()) {
+      print_line("    repaired: ", report.mended);
+    } else if (!report.not_mended.empty()) {
+      print_line("    not repaired: ", report.not_mended);
+    } else {
+      print_line("    ", report.mendable ? "--repair repairs it" : "this cannot be repaired");
+    }
+    return {};
+  }
+  Result<void> passed(std::uint64_t) override { return {}; }
+};
+
+Result<int> run_fsck(const CommandLine& line) {
+  LogConfig log;
+  log.level = LogLevel::error;
+  TRY(init_logging("dfs-meta", log));
+  Printer printer;
+  const auto mode = line.repair ? fsck::Mode::repair : fsck::Mode::look;
+  const fsck::Summary summary =
+      TRY(fsck::check_directory(line.checked_data, mode, SystemClock::instance(), printer));
+  print_line("", summary.left == 0 ? "the tables fit together"
+                                   : std::to_string(summary.left) + " problems are left");
+  if (summary.mended > 0) print_line("", std::to_string(summary.mended) + " were repaired");
+  if (std::fflush(stdout) != 0)
+    return fail(Errc::io, "what was printed could not be written to the standard output");
+  if (summary.left > 0) return kExitLeft;
+  return summary.mended > 0 ? kExitMended : 0;
+}
+
+int fsck_exit_code(const CommandLine& line) {
+  const Result<int> code = run_fsck(line);
+  if (code) return *code;
+  (void)report_and_exit_code(code.error());
+  return kExitFailedToCheck;
+}
+
 }  // namespace
 }  // namespace dfs
 
@@ -161,6 +226,7 @@ int main(int argc, char** argv) {
   dfs::SalvageLine salvage_line;
   const CLI::App* salvage = dfs::add_salvage(app, salvage_line);
   if (const auto code = dfs::parse_command_line(app, argc, argv)) return *code;
+  if (app.got_subcommand("fsck")) return dfs::fsck_exit_code(line);
   const auto done = restore->parsed()   ? dfs::run_restore(restore_line)
                     : salvage->parsed() ? dfs::run_salvage(salvage_line)
                                         : dfs::run(line);

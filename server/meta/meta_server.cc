@@ -1,10 +1,12 @@
 #include "server/meta/meta_server.h"
 
+#include <map>
 #include <utility>
 
 #include "common/base/log.h"
 #include "common/kv/rocksdb_store.h"
 #include "server/meta/cluster_service.h"
+#include "server/meta/fsck_service.h"
 #include "server/meta/meta_service.h"
 
 namespace dfs {
@@ -37,9 +39,15 @@ Result<std::unique_ptr<MetaServer>> MetaServer::start(MetaConfig config) {
 
   server->backups_ =
       std::make_unique<BackupService>(*server->store_, SystemClock::instance());
+  server->mender_ = std::make_unique<fsck::CoreMender>(*server->core_);
+  server->checks_ = std::make_unique<fsck::Desk>(*server->store_, *server->mender_,
+                                                 SystemClock::instance(), fsck::DeskOptions{});
+  server->check_calls_ =
+      std::make_unique<Executor>(Executor::Options{.name = "meta-check", .threads = 2, .queue_max = 16});
 
-  std::map<std::string, UnaryMethod> calls = cluster_service(*server->core_);
-  calls.merge(server->backups_->methods());
+  std::map<std::string, UnaryMethod> methods = cluster_service(*server->core_);
+  methods.merge(fsck_service(*server->checks_, *server->store_, *server->check_calls_));
+  methods.merge(server->backups_->methods());
   StreamServer::Options options;
   options.listen_address = settings.listen_address;
   options.streams_max = settings.sessions_max + settings.servers_max;
@@ -47,7 +55,7 @@ Result<std::unique_ptr<MetaServer>> MetaServer::start(MetaConfig config) {
       options,
       {{kMetaSessionMethod,
         meta_service(*server->core_, {.outstanding_max = settings.outstanding_max})}},
-      std::move(calls)));
+      std::move(methods)));
   log_info("meta", "listening on {}", server->address());
   return server;
 }
@@ -55,6 +63,9 @@ Result<std::unique_ptr<MetaServer>> MetaServer::start(MetaConfig config) {
 MetaServer::~MetaServer() { stop(); }
 
 void MetaServer::stop() {
+  // Calls that wait for a check are answered before their connections end.
+  if (checks_ != nullptr) checks_->stop();
+  if (check_calls_ != nullptr) check_calls_->stop();
   if (server_ != nullptr) server_->stop();
   if (backups_ != nullptr) backups_->stop();
   if (core_ != nullptr) core_->stop();

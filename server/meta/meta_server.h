@@ -6,12 +6,15 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/base/executor.h"
 #include "common/base/result.h"
 #include "common/kv/kv_store.h"
 #include "common/rpc/stream_server.h"
 #include "server/meta/backup_service.h"
 #include "server/meta/core/core.h"
 #include "server/meta/data_directory.h"
+#include "server/meta/fsck/core_mender.h"
+#include "server/meta/fsck/desk.h"
 #include "server/meta/log/meta_log.h"
 #include "server/meta/meta_config.h"
 
@@ -48,6 +51,9 @@ class MetaServer {
   std::unique_ptr<MetaLog> log_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<BackupService> backups_;
+  std::unique_ptr<fsck::CoreMender> mender_;
+  std::unique_ptr<fsck::Desk> checks_;
+  std::unique_ptr<Executor> check_calls_;
   std::unique_ptr<StreamServer> server_;
 };
 

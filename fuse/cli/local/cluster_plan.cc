@@ -93,7 +93,9 @@ Result<void> add_extra(ClusterState& state, const std::vector<ExtraOption>& extr
   return {};
 }
 
-Result<std::string> program(const std::string& name) {
+}  // namespace
+
+Result<std::string> program_path(const std::string& name) {
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return fail_errno(error.value(), "read /proc/self/exe");
@@ -102,8 +104,6 @@ Result<std::string> program(const std::string& name) {
     return fail_errno(errno, fmt::format("{} is not beside {}", name, self.string()));
   return path.string();
 }
-
-}  // namespace
 
 Result<std::filesystem::path> settled_path(const std::filesystem::path& path) {
   if (path.empty()) return fail(Errc::invalid, "an empty path");
@@ -161,7 +161,7 @@ Result<std::vector<std::string>> command_line(const ClusterState& state,
   const auto add = [&](std::initializer_list<std::string> words) {
     argv.insert(argv.end(), words);
   };
-  std::string path = TRY(program(fmt::format("dfs-{}", name_of(process.role))));
+  std::string path = TRY(program_path(fmt::format("dfs-{}", name_of(process.role))));
   add({std::move(path)});
   switch (process.role) {
     case Role::meta:

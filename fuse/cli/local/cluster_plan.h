@@ -22,6 +22,9 @@ Result<ClusterState> plan_cluster(const std::filesystem::path& directory, const 
 //   invalid  something would have to become less, or other
 Result<void> extend_plan(ClusterState& state, const ClusterWishes& wishes);
 
+// The program of that name that lies beside this one. `not_found` if it does not.
+Result<std::string> program_path(const std::string& name);
+
 // The command line that starts `process` alone, with the programs that lie
 // beside this one.
 //   not_found  they do not
