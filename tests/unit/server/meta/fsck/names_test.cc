@@ -1,18 +1,8 @@
 // Damage of names and inodes: what is said of it, and how it is mended.
-#include <functional>
-#include <iostream>
-#include <random>
-
 #include "tests/unit/server/meta/fsck/fsck_fixture.h"
 
 namespace dfs::fsck {
 namespace {
-
-unsigned random_seed() {
-  const unsigned seed = std::random_device{}();
-  std::cout << "seed " << seed << '\n';
-  return seed;
-}
 
 TEST_F(FsckTest, SaysNothingOfAHealthyFileSystem) {
   EXPECT_EQ(check(), std::vector<std::string>{});
@@ -177,54 +167,6 @@ TEST_F(FsckTest, LeavesAloneWhatHangsOnAnInodeThatCannotBeRead) {
   expect_left("the inode record at key I");
   EXPECT_TRUE(has<tables::Dirents>({directory, "file"}));
   EXPECT_TRUE(has<tables::Dirents>({kRootInode, "dir"}));
-}
-
-// What the check reads is the snapshot; the file system is a different one at its end.
-TEST_F(FsckTest, FindsNothingWhileOperationsRun) {
-  std::mt19937 random(random_seed());
-  std::vector<InodeId> directories = {kRootInode, directory, sub};
-  const auto some = [&] { return directories[random() % directories.size()]; };
-  const auto name = [&] { return "n" + std::to_string(random() % 400); };
-  const auto step = [&] {
-    switch (random() % 6) {
-      case 0: {
-        const auto made = call(client, CreateArgs{.parent = some(), .name = name(), .type = FileType::directory, .exclusive = true});
-        if (made && directories.size() < 40) directories.push_back(std::get<EntryResult>(*made).attributes.inode);
-        return;
-      }
-      case 1:
-      case 2: {
-        const auto made = call(client, CreateArgs{.parent = some(), .name = name(), .exclusive = true});
-        if (made) write_chunk(client, std::get<EntryResult>(*made).attributes.inode);
-        return;
-      }
-      case 3: call(client, RenameArgs{some(), name(), some(), name()}); return;
-      case 4: call(client, LinkArgs{file, some(), name()}); return;
-      default: call(client, UnlinkArgs{some(), name()});
-    }
-  };
-  for (int count = 0; count < 6'000; ++count) step();
-
-  class Busy final : public Listener {
-   public:
-    explicit Busy(std::function<void()> work) : work_(std::move(work)) {}
-    Result<void> report(Report report) override {
-      ADD_FAILURE() << report.text;
-      return {};
-    }
-    Result<void> passed(std::uint64_t) override {
-      ++calls;
-      for (int count = 0; count < 20; ++count) work_();
-      return {};
-    }
-    int calls = 0;
-
-   private:
-    const std::function<void()> work_;
-  } busy(step);
-  EXPECT_EQ(check_in_rounds(store, nullptr, busy)->left, 0U);
-  EXPECT_GT(busy.calls, 10);
-  EXPECT_EQ(check(), std::vector<std::string>{});
 }
 
 }  // namespace
