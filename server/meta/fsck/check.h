@@ -4,7 +4,7 @@
 // while operations go on, so there is nothing to check twice. Whoever mends
 // looks at the row again first (mend.h).
 //
-// Memory: under 32 MiB, however large the tables are; groups, servers and
+// Memory: under 64 MiB, however large the tables are; groups, servers and
 // sessions are kept, which the settings bound. Rows are read in key order, and
 // next to each other where one leads to another.
 //

@@ -13,7 +13,7 @@ namespace {
 // chain of more is left to another run.
 constexpr int kRoundsMax = 16;
 // So many reports are remembered, to be made once only.
-constexpr std::size_t kKnownMax = 1'000'000;
+constexpr std::size_t kKnownMax = 500'000;
 
 using Texts = std::unordered_set<std::size_t>;  // hashes
 
