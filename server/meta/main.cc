@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -176,7 +178,9 @@ void print_line(std::string_view indent, std::string_view text) {
 
 class Printer final : public fsck::Listener {
  public:
+  ~Printer() override { clear(); }
   Result<void> report(fsck::Report report) override {
+    clear();
     print_line("", report.text);
     if (!report.mended.empty()) {
       print_line("    repaired: ", report.mended);
@@ -187,7 +191,28 @@ class Printer final : public fsck::Listener {
     }
     return {};
   }
-  Result<void> passed(std::uint64_t) override { return {}; }
+  Result<void> passed(std::uint64_t rows) override {
+    rows_ += rows;
+    const SteadyTime now = SystemClock::instance().now();
+    if (!is_terminal_ || now - drawn_ < kRedraw) return {};
+    drawn_ = now;
+    std::fprintf(stderr, "\r\033[K%llu rows and inodes looked at", static_cast<unsigned long long>(rows_));
+    std::fflush(stderr);
+    return {};
+  }
+  // Takes the line about the progress away.
+  void clear() {
+    if (drawn_ == SteadyTime{}) return;
+    std::fprintf(stderr, "\r\033[K");
+    std::fflush(stderr);
+    drawn_ = {};
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kRedraw{200};
+  const bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
+  std::uint64_t rows_ = 0;
+  SteadyTime drawn_{};
 };
 
 Result<int> run_fsck(const CommandLine& line) {
@@ -198,6 +223,7 @@ Result<int> run_fsck(const CommandLine& line) {
   const auto mode = line.repair ? fsck::Mode::repair : fsck::Mode::look;
   const fsck::Summary summary =
       TRY(fsck::check_directory(line.checked_data, mode, SystemClock::instance(), printer));
+  printer.clear();
   print_line("", summary.left == 0 ? "the tables fit together"
                                    : std::to_string(summary.left) + " problems are left");
   if (summary.mended > 0) print_line("", std::to_string(summary.mended) + " were repaired");
