@@ -253,6 +253,20 @@ Errc refusal_of(const MetaArgs& args) {
   return refusal_of(std::move(request));
 }
 
+TEST(Convert, CarriesSentencesThatQuoteNamesOfAnyBytes) {
+  v1::Response message;
+  to_proto(Result<MetaResult>(fail(Errc::not_found, "no attribute user.\xff\xfe")), message);
+  v1::Response received;
+  ASSERT_TRUE(received.ParseFromString(message.SerializeAsString()));
+  EXPECT_EQ(from_proto(std::move(received)).error().text, "no attribute user.\xff\xfe");
+
+  v1::Hello hello;
+  hello.set_place("/mnt/\xe9t\xe9");
+  v1::Hello heard;
+  ASSERT_TRUE(heard.ParseFromString(hello.SerializeAsString()));
+  EXPECT_EQ(heard.place(), "/mnt/\xe9t\xe9");
+}
+
 TEST(Convert, RefusesBadNames) {
   const InodeId inode{1};
   EXPECT_EQ(refusal_of(LookupArgs{inode, ""}), Errc::bad_message);
