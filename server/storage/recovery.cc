@@ -114,6 +114,11 @@ class Recovery {
   Result<void> scan_open(std::uint32_t number, const std::optional<SegmentHeader>& header,
                          const std::shared_ptr<DiskFile>& file) {
     const bool known = rows_.contains(number);
+    // The last record's block need not be written to its end.
+    const std::uint64_t size = TRY(file->size());
+    const std::uint64_t end = (size + kDiskBlock - 1) / kDiskBlock * kDiskBlock;
+    if (known && rows_[number].scanned_to > std::max(end, kSegmentHeaderBytes))
+      return fail(Errc::corrupt, "the index knows of more than these segments have");
     std::optional<std::uint64_t> salt;
     if (header) salt = header->salt;
     if (known) salt = rows_[number].salt;

@@ -118,6 +118,22 @@ TEST(ChunkStoreCrash, RebuildsAnIndexThatBelongsToOtherSegments) {
   EXPECT_EQ(look(*machine.store, make_chunk(2, 5000)), "not_found");
 }
 
+TEST(ChunkStoreCrash, RebuildsAnIndexThatKnowsOfMoreThanTheSegmentsHave) {
+  FakeMachine machine;
+  ASSERT_TRUE(machine.start());
+  ASSERT_TRUE(put(*machine.store, make_chunk(1, 5000)));
+  ASSERT_TRUE(put(*machine.store, make_chunk(2, 5000)));
+  machine.stop();
+  const std::uint64_t cut = kSegmentHeaderBytes + record_bytes(5000);
+  ASSERT_TRUE((*machine.disk.open(machine.segment(1)))->truncate(cut));
+  ASSERT_TRUE(machine.start());
+  EXPECT_EQ(look(*machine.store, make_chunk(1, 5000)), "right");
+  EXPECT_EQ(look(*machine.store, make_chunk(2, 5000)), "not_found");
+  EXPECT_EQ(machine.store->space()->chunks, 1u);
+  ASSERT_TRUE(put(*machine.store, make_chunk(2, 5000)));
+  EXPECT_EQ(look(*machine.store, make_chunk(2, 5000)), "right");
+}
+
 TEST(ChunkStoreCrash, TakesTheNewerOfTwoRecordsOfOneChunk) {
   // A deletion that power loss undid, after the chunk had been stored again.
   FakeMachine machine;
