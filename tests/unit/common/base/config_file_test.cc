@@ -127,6 +127,15 @@ TEST(ConfigFile, NamesTheLineThatIsNotToml) {
   EXPECT_THAT(file.error().text, HasSubstr("text:2: "));
 }
 
+TEST(ConfigFile, RefusesKeysThatBeginWithWhatNoneBeginsWith) {
+  for (const char* text : {"a = 1\n [\x01", "a = 1\n [\x01table]\n", "a = 1\nt\uFEFBii = 1\n", "\u00e9 = 1\n"}) {
+    const auto file = ConfigFile::parse(text);
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().code, Errc::invalid);
+    EXPECT_THAT(file.error().text, HasSubstr("text:"));
+  }
+}
+
 TEST(ConfigFile, LetsTheEnvironmentWinAndChecksItTheSame) {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "dfs.toml";
