@@ -28,7 +28,7 @@ class ChunkStoreContract : public testing::TestWithParam<Kind> {
         disk, clock_, options_,
         [this](const std::filesystem::path& path, IndexStart start) -> Result<std::unique_ptr<KvStore>> {
           if (GetParam() == Kind::posix) return open_real_index(path, start);
-          return std::make_unique<BorrowedKv>(rows_, std::make_shared<std::atomic<bool>>(true));
+          return std::make_unique<BorrowedKvStore>(rows_);
         });
     ASSERT_TRUE(opened) << opened.error().to_string();
     store_ = *std::move(opened);

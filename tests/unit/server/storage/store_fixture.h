@@ -15,6 +15,7 @@
 #include "common/kv/rocksdb_store.h"
 #include "server/storage/chunk_store.h"
 #include "server/storage/posix_disk.h"
+#include "tests/support/borrowed_kv_store.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_disk.h"
 #include "tests/support/temporary_directory.h"
@@ -74,28 +75,6 @@ inline std::string look(ChunkStore& store, const TestChunk& chunk) {
              : "wrong";
 }
 
-// Rows that outlive the store which uses them, as a database on disk does;
-// cut off from the store when its process "dies".
-class BorrowedKv final : public KvStore {
- public:
-  BorrowedKv(KvStore& rows, std::shared_ptr<std::atomic<bool>> alive)
-      : rows_(rows), alive_(std::move(alive)) {}
-  Result<std::optional<std::string>> get(std::string_view key) const override { return rows_.get(key); }
-  std::unique_ptr<KvCursor> cursor() const override { return rows_.cursor(); }
-  std::unique_ptr<KvSnapshot> snapshot() const override { return rows_.snapshot(); }
-  Result<void> write(const KvBatch& batch, KvDurability durability) override {
-    if (!*alive_) return fail(Errc::io, "the process is dead");
-    return rows_.write(batch, durability);
-  }
-  Result<void> sync() override { return rows_.sync(); }
-  Result<void> flush() override { return rows_.flush(); }
-  std::uint64_t disk_bytes() const override { return 0; }
-
- private:
-  KvStore& rows_;
-  std::shared_ptr<std::atomic<bool>> alive_;
-};
-
 // A machine with one FakeDisk, whose storage process starts and dies.
 class FakeMachine {
  public:
@@ -116,7 +95,7 @@ class FakeMachine {
           if (index_broken && start == IndexStart::keep) return fail(Errc::corrupt, "told to be");
           index_broken = false;
           if (start == IndexStart::fresh) rows = std::make_unique<MemoryKvStore>();
-          return std::make_unique<BorrowedKv>(*rows, alive_);
+          return std::make_unique<BorrowedKvStore>(*rows, alive_);
         });
     if (!opened) return fail(opened.error());
     store = *std::move(opened);
