@@ -1,5 +1,6 @@
 #include "server/meta/cluster/cluster_jobs.h"
 
+#include <optional>
 #include <utility>
 
 #include "common/base/log.h"
@@ -21,17 +22,24 @@ class RegisterJob final : public CoreJob {
       log_warn("cluster", "refused a storage server: {}", committed.error().to_string());
       return reply_(fail(std::move(committed).error()));
     }
-    reply_(RegisterResult{.cluster = state->row.record().cluster,
-                          .server = server_,
-                          .heartbeat_interval = state->cluster.heartbeat_interval(),
-                          .group_table = *state->cluster.table(),
-                          .sessions = state->roll.newest()});
+    result_ = RegisterResult{.cluster = state->row.record().cluster,
+                             .server = server_,
+                             .heartbeat_interval = state->cluster.heartbeat_interval(),
+                             .group_table = *state->cluster.table(),
+                             .sessions = state->roll.newest()};
+  }
+  // The server writes down what it has become.
+  bool waits_until_stable() const override { return result_.has_value(); }
+  void answer(const Result<void>& stable) override {
+    if (!stable) return reply_(fail(stable.error()));
+    reply_(*std::move(result_));
   }
 
  private:
   const RegisterArgs args_;
   const RegisterReply reply_;
   ServerId server_;
+  std::optional<RegisterResult> result_;
 };
 
 class HeartbeatJob final : public CoreJob {
@@ -49,6 +57,14 @@ class HeartbeatJob final : public CoreJob {
     if (table->version > args_.group_table_version) result_.group_table = *table;
     const LiveSessionsPtr& sessions = state->roll.newest();
     if (sessions->mark != args_.sessions_mark) result_.sessions = sessions;
+    waits_ = !result_.to_delete.empty() || result_.group_table.has_value();
+    if (!waits_) reply_(std::move(result_));
+  }
+  // What is deleted for a change that power loss takes back is missed by the file
+  // that has it again; and epochs that were told never come again for others.
+  bool waits_until_stable() const override { return waits_; }
+  void answer(const Result<void>& stable) override {
+    if (!stable) return reply_(fail(stable.error()));
     reply_(std::move(result_));
   }
 
@@ -56,6 +72,7 @@ class HeartbeatJob final : public CoreJob {
   const HeartbeatArgs args_;
   const HeartbeatReply reply_;
   HeartbeatResult result_;
+  bool waits_ = false;
 };
 
 }  // namespace

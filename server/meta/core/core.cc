@@ -154,6 +154,8 @@ void Core::run_turn() {
     for (const Recall& each : recalls) each.sink->recall(each.recall);
     std::vector<GroupSync::Waiting> when_stable;
     for (Answered& each : answered) deliver(std::move(each), when_stable);
+    if (job != nullptr && job->waits_until_stable())
+      when_stable.push_back({.sink = nullptr, .reply = {}, .job = std::move(job)});
     deliver(std::move(late));
     if (!when_stable.empty()) sync_.answer_when_stable(std::move(when_stable));
 

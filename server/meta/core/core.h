@@ -13,7 +13,9 @@
 //   one view      what would change, or tell of, what another session has a lease on
 //                 waits until that is given back, and is run anew (lease_desk.h)
 //   sync          requests that ask for stable storage are answered after the
-//                 log has been synced (group_sync.h), the core being free for others
+//                 log has been synced (group_sync.h), the core being free for others; so
+//                 is whatever others act on for good: ids of chunks, what a storage server
+//                 becomes and what it is to delete
 //
 // Threads: any, for all calls.
 #pragma once

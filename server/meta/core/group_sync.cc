@@ -96,9 +96,13 @@ Result<void> GroupSync::sync_log() {
 void GroupSync::answer(std::vector<Waiting> waiting, const Result<void>& synced) {
   std::size_t next = 0;
   while (next < waiting.size()) {
+    if (waiting[next].job != nullptr) {
+      waiting[next++].job->answer(synced);
+      continue;
+    }
     const std::shared_ptr<ReplySink> sink = waiting[next].sink;
     std::vector<CoreReply> replies;
-    for (; next < waiting.size() && waiting[next].sink == sink; ++next) {
+    for (; next < waiting.size() && waiting[next].job == nullptr && waiting[next].sink == sink; ++next) {
       CoreReply& reply = waiting[next].reply;
       if (!synced) reply.result = fail(synced.error());
       replies.push_back(std::move(reply));

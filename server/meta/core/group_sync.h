@@ -16,6 +16,7 @@
 
 #include "common/base/metrics.h"
 #include "common/base/sync_pace.h"
+#include "server/meta/core/core_job.h"
 #include "server/meta/core/reply_sink.h"
 #include "server/meta/log/meta_log.h"
 
@@ -30,9 +31,11 @@ class GroupSync {
   GroupSync(const GroupSync&) = delete;
   GroupSync& operator=(const GroupSync&) = delete;
 
+  // A reply to a session, or a job that keeps its answer.
   struct Waiting {
     std::shared_ptr<ReplySink> sink;
     CoreReply reply;
+    std::unique_ptr<CoreJob> job = nullptr;
   };
 
   // Delivers the replies once everything appended before this call survives

@@ -30,7 +30,9 @@ static_assert(kKinds.size() == std::variant_size_v<MetaArgs>);
 Outcome::When answer_when(const MetaArgs& args) {
   const auto* commit = std::get_if<CommitArgs>(&args);
   const bool wants_sync = commit != nullptr ? commit->sync : std::holds_alternative<SyncArgs>(args);
-  return wants_sync ? Outcome::When::stable : Outcome::When::committed;
+  // Ids of chunks that power loss takes back would be given again, while there are
+  // bytes under them already.
+  return wants_sync || std::holds_alternative<AllocateArgs>(args) ? Outcome::When::stable : Outcome::When::committed;
 }
 
 // Whether execute() runs it.

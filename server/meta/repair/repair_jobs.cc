@@ -16,15 +16,24 @@ class RepairJob final : public CoreJob {
     return {};
   }
   void finish(CoreState* state, Result<void> committed) override {
+    waits_ = committed && (!result_.to_delete.empty() || !result_.to_drop.empty());
+    if (waits_) return;
     if (committed) return reply_(std::move(result_));
     if (state != nullptr) state->repair.refused(args_.server);
     reply_(fail(std::move(committed).error()));
+  }
+  // What is deleted does not come back.
+  bool waits_until_stable() const override { return waits_; }
+  void answer(const Result<void>& stable) override {
+    if (!stable) return reply_(fail(stable.error()));
+    reply_(std::move(result_));
   }
 
  private:
   const RepairArgs args_;
   const RepairReply reply_;
   RepairResult result_;
+  bool waits_ = false;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -271,11 +272,28 @@ class CoreTest : public ::testing::Test {
     }
   }
 
+  // Runs the job that `make(reply)` makes and waits for its answer.
+  template <typename R, typename Make>
+  Result<R> answer_to(Make&& make) {
+    const auto answered = std::make_shared<std::promise<Result<R>>>();
+    core->run(make([answered](Result<R> result) { answered->set_value(std::move(result)); }));
+    std::future<Result<R>> answer = answered->get_future();
+    if (answer.wait_for(kPatience) != std::future_status::ready)
+      return fail(Errc::timed_out, "no answer has come");
+    return answer.get();
+  }
+  // As when the power failed: what was not synced is gone.
+  void lose_power() {
+    store.fail_writes(Errc::io, 1);  // the last sync of an orderly end
+    core.reset();
+    store.fail_writes(Errc::io, 0);
+    store.lose_power();
+    start();
+  }
+
   Result<RegisterResult> register_server(RegisterArgs args) {
-    std::optional<Result<RegisterResult>> answer;
-    core->run(make_register_job(std::move(args),
-                                [&](Result<RegisterResult> result) { answer = std::move(result); }));
-    return *answer;
+    return answer_to<RegisterResult>(
+        [&](auto reply) { return make_register_job(std::move(args), std::move(reply)); });
   }
   static RegisterArgs fresh_server(int number) {
     RegisterArgs args;
@@ -287,10 +305,8 @@ class CoreTest : public ::testing::Test {
   }
   ServerId add_server(int number) { return register_server(fresh_server(number)).value().server; }
   Result<HeartbeatResult> heartbeat(HeartbeatArgs args) {
-    std::optional<Result<HeartbeatResult>> answer;
-    core->run(make_heartbeat_job(
-        std::move(args), [&](Result<HeartbeatResult> result) { answer = std::move(result); }));
-    return *answer;
+    return answer_to<HeartbeatResult>(
+        [&](auto reply) { return make_heartbeat_job(std::move(args), std::move(reply)); });
   }
   Result<HeartbeatResult> heartbeat(int number, std::vector<ChunkId> deleted = {}) {
     HeartbeatArgs args;

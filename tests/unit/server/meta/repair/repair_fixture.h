@@ -27,10 +27,8 @@ class RepairTest : public CoreTest {
     return args;
   }
   Result<RepairResult> ask(RepairArgs args) {
-    std::optional<Result<RepairResult>> answer;
-    core->run(make_repair_job(std::move(args),
-                              [&](Result<RepairResult> result) { answer = std::move(result); }));
-    return *answer;
+    return answer_to<RepairResult>(
+        [&](auto reply) { return make_repair_job(std::move(args), std::move(reply)); });
   }
   RepairResult ask(int server) { return ask(question(server)).value(); }
 
