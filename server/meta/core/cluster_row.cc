@@ -5,6 +5,10 @@
 namespace dfs {
 namespace {
 
+// More are not made between two syncs of the log.
+constexpr std::uint64_t kInodesNotStable = std::uint64_t{1} << 24;
+constexpr std::uint64_t kSessionsNotStable = std::uint64_t{1} << 20;
+
 // The id to give now; `next` moves on.
 template <typename Id>
 Id take_next(Id& next) {
@@ -17,7 +21,10 @@ Id take_next(Id& next) {
 
 void ClusterRow::begin_life() {
   changed_ = true;
-  ++record_.starts;
+  if (record_.starts++ == 0) return;
+  record_.next_inode = InodeId{record_.next_inode.value() + kInodesNotStable};
+  record_.generation += kInodesNotStable;
+  record_.next_session = SessionId{record_.next_session.value() + kSessionsNotStable};
 }
 
 InodeName ClusterRow::next_inode() {

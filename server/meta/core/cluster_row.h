@@ -14,8 +14,10 @@ class ClusterRow final : public IdSource {
  public:
   explicit ClusterRow(ClusterRecord stored)
       : record_(std::move(stored)), stored_(record_), totals_(totals_of(record_)) {}
-  // A server begins to serve what is stored. The first batch says so, whatever
-  // becomes of those before: numbers made of record().starts never come again.
+  // A server begins to serve what is stored. Numbers made of record().starts never
+  // come again, and names of inodes and sessions that power loss took with their
+  // batches, but which clients go on with, are not given again: to be stored, and
+  // stable, before anything is answered.
   void begin_life();
 
   const ClusterRecord& record() const { return record_; }

@@ -63,6 +63,7 @@ Result<std::unique_ptr<CoreState>> CoreState::load(const MetaConfig& config, con
   ClusterRecord record = TRY(open_cluster(store, config, clock));
   std::unique_ptr<CoreState> state(new CoreState(config, clock, store, std::move(record)));
   TRY(state->read_tables(store));
+  TRY(state->store_life(store));
   return state;
 }
 
@@ -100,6 +101,20 @@ Result<void> CoreState::read_tables(const KvStore& store) {
         return {};
       }));
   return {};
+}
+
+Result<void> CoreState::store_life(KvStore& store) {
+  row.write_to(txn);
+  const Result<void> written = store.write(txn.take_batch(), KvDurability::stable);
+  if (written) {
+    txn.committed();
+    row.keep();
+    return {};
+  }
+  txn.abandon();
+  // Nothing can be made then that could be lost; the first batch will say it.
+  if (written.error().code == Errc::no_space) return {};
+  return written;
 }
 
 OperationContext CoreState::context(Caller caller, SessionId session) {

@@ -75,6 +75,8 @@ class CoreState {
  private:
   CoreState(const MetaConfig& config, const Clock& clock, KvStore& store, ClusterRecord record);
   Result<void> read_tables(const KvStore& store);
+  // That this life has begun, before anything is answered in it.
+  Result<void> store_life(KvStore& store);
   // The row of an inode is gone.
   void forget(std::string_view inode_key);
 
