@@ -192,6 +192,7 @@ PendingRequests::Restart PendingRequests::restart() {
   open_sequences_.clear();
   next_sequence_ = 1;
   if (operations_ != nullptr) operations_->forget_sequences();
+  succeeded_ = 0;
   restart.stale = resume();
   return restart;
 }

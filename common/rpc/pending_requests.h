@@ -13,6 +13,7 @@
 #include <google/protobuf/message_lite.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -87,6 +88,12 @@ class PendingRequests {
   bool next_frame(grpc::ByteBuffer& frame);
   // Removes and returns the request that an answer is for; null if there is none.
   PendingRequestPtr take(std::uint64_t id);
+  // It was answered with success.
+  void succeeded(const PendingRequest& request) {
+    succeeded_ = std::max(succeeded_, request.sequence);
+  }
+  // The largest sequence of those, under this session; for its hello.
+  std::uint64_t largest_succeeded() const { return succeeded_; }
   // Nobody waits for it any more; it is in here. Forgets it if it was never sent.
   void abandon(const PendingRequestPtr& request);
 
@@ -117,6 +124,7 @@ class PendingRequests {
   OperationTable* operations_ = nullptr;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_sequence_ = 1;
+  std::uint64_t succeeded_ = 0;
   std::map<std::uint64_t, PendingRequestPtr> unanswered_;  // by id, that is, in order
   std::deque<PendingRequestPtr> queue_;                    // of those, what to send
   std::set<std::uint64_t> open_sequences_;

@@ -135,6 +135,7 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
     HelloArgs args{.cluster = hello.cluster(),
                    .session = SessionId{hello.session()},
                    .epoch = Epoch{hello.session_epoch()},
+                   .succeeded = Sequence{frame.answered_through()},
                    .program = hello.program(),
                    .host = hello.host(),
                    .place = hello.place(),

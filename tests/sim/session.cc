@@ -107,6 +107,7 @@ grpc::ByteBuffer Session::dial() {
   SessionHooks hooks;
   SessionId session;
   Epoch epoch;
+  std::uint64_t succeeded = 0;
   dialed_at_ = clock_.now();
   {
     const std::lock_guard lock(mutex_);
@@ -114,13 +115,16 @@ grpc::ByteBuffer Session::dial() {
     hooks = hooks_;
     session = session_;
     epoch = epoch_;
+    succeeded = pending_.largest_succeeded();
     if (session != SessionId{} && hooks.held) pending_.mark_releases_stale();
   }
-  return make_hello(hooks, session, epoch);
+  return make_hello(hooks, {session, epoch, succeeded});
 }
 
-grpc::ByteBuffer Session::make_hello(const SessionHooks& hooks, SessionId session, Epoch epoch) const {
+grpc::ByteBuffer Session::make_hello(const SessionHooks& hooks, const Known& known) const {
+  const auto [session, epoch, succeeded] = known;
   v1::ClientFrame frame;
+  frame.set_answered_through(succeeded);
   v1::Hello& hello = *frame.mutable_hello();
   hello.set_protocol_version(kProtocolVersion);
   hello.set_program("dfs-sim");
@@ -247,6 +251,7 @@ void Session::take_response(v1::Response&& response) {
   {
     const std::lock_guard lock(mutex_);
     request = pending_.take(response.id());
+    if (request != nullptr && !response.has_error()) pending_.succeeded(*request);
   }
   invariant(request != nullptr, "the server answers what was asked, once");
   if (request->probes_at) {

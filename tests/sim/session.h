@@ -77,7 +77,13 @@ class Session final : public MetaClient {
 
   Result<MetaResult> await(const PendingRequestPtr& request, Interrupt* interrupt, LateTaker late);
   Result<void> add_locked(const PendingRequestPtr& request);
-  grpc::ByteBuffer make_hello(const SessionHooks& hooks, SessionId session, Epoch epoch) const;
+  // Of the session to go on with.
+  struct Known {
+    SessionId session;
+    Epoch epoch;
+    std::uint64_t succeeded = 0;
+  };
+  grpc::ByteBuffer make_hello(const SessionHooks& hooks, const Known& known) const;
   bool take_welcome(v1::Welcome&& welcome);
   void take_response(v1::Response&& response);
   void take_group_table(const v1::GroupTable& message);

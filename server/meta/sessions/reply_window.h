@@ -30,10 +30,15 @@ class ReplyWindow {
   // Replies up to `through` have arrived and are not needed any more.
   void acknowledge(Sequence through) { answered_through_ = std::max(answered_through_, through); }
   Sequence answered_through() const { return answered_through_; }
-  // The first acknowledged sequences that are still kept, at most `count_max`.
+  // The largest sequence that has succeeded, as far as anything is kept of it.
+  Sequence largest() const {
+    return kept_.empty() ? answered_through_ : std::max(kept_.back(), answered_through_);
+  }
+  // The first acknowledged sequences that are still kept, at most `count_max`; never
+  // the last one, by which a session that comes back is known to have lost nothing.
   std::vector<Sequence> acknowledged(std::size_t count_max) const {
     auto end = kept_.begin();
-    while (end != kept_.end() && *end <= answered_through_ && count_max-- > 0) ++end;
+    while (end != kept_.end() && end + 1 != kept_.end() && *end <= answered_through_ && count_max-- > 0) ++end;
     return {kept_.begin(), end};
   }
 

@@ -41,9 +41,15 @@ class HelloJob final : public CoreJob {
     // An epoch older than ours is one whose welcome got lost. Of a newer one we
     // knew until power was lost: nobody goes on with what is left of that session.
     resumed_ = former != nullptr && args_.epoch <= former->record.epoch;
+    if (resumed_) TRY(load_replies(state, *former));
+    if (resumed_ && args_.succeeded > former->replies.largest()) {
+      // The log keeps its order, so what we had said and do not know went with the power.
+      log_warn("sessions", "session {} of {} on {} ({}) was told of changes that are lost; it goes on as a new one",
+               former->id.value(), args_.program, args_.host, args_.place);
+      resumed_ = false;
+    }
     superseded_ = former != nullptr && !resumed_;
     if (resumed_) {
-      TRY(load_replies(state, *former));
       id_ = former->id;
       was_known_ = former->back_since_start;
       record_ = former->record;

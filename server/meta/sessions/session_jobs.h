@@ -18,6 +18,7 @@ struct HelloArgs {
   std::string cluster;  // expected; empty: any
   SessionId session;    // to go on with; 0: a new one
   Epoch epoch;          // of the session to go on with
+  Sequence succeeded = {};  // the largest that it was told to have succeeded
   std::string program;
   std::string host;
   std::string place;
