@@ -117,6 +117,28 @@ void WriteBack::forget_synced(InodeState& state, const SyncWork& work, bool sync
   });
 }
 
+// Every server that had the chunks has lost them before they were on stable media.
+// That is no loss if the file does not use them any more.
+Result<void> WriteBack::check_unused(const InodeStatePtr& state, const std::vector<ChunkId>& lost,
+                                     Interrupt* interrupt) {
+  for (;;) {
+    {
+      const std::lock_guard lock(state->mutex);
+      if (state->gone) return {};
+      if (state->extents_usable_locked(ExtentMap::kEverything)) {
+        std::optional<ChunkId> used;
+        state->extents.visit(0, ExtentMap::kEverything, [&](const ExtentMap::Range& range) {
+          if (std::find(lost.begin(), lost.end(), range.source) != lost.end()) used = range.source;
+        });
+        if (!used) return {};
+        return fail(Errc::io, "chunk " + to_string(*used) +
+                                  " was written and is on no server any more: write it again");
+      }
+    }
+    TRY(load_extents(parts_.meta, *state, ExtentMap::kEverything, interrupt));
+  }
+}
+
 Result<std::vector<ChunkPlacement>> WriteBack::sync_chunks(const InodeStatePtr& state,
                                                            const SyncWork& work, bool& again,
                                                            Interrupt* interrupt) {
@@ -125,6 +147,7 @@ Result<std::vector<ChunkPlacement>> WriteBack::sync_chunks(const InodeStatePtr& 
   for (;;) {
     const auto reports = TRY(syncer_.sync(work.chunks, interrupt));
     std::vector<ChunkPlacement> placements;
+    std::vector<ChunkId> lost;
     bool lacking = false;
     bool moved = false;
 
@@ -135,7 +158,8 @@ Result<std::vector<ChunkPlacement>> WriteBack::sync_chunks(const InodeStatePtr& 
       const bool buffered = pending != nullptr && pending->phase == ChunkPhase::uploaded;
       const std::size_t members = report.synced_on.size() + report.missing_on.size();
       const bool enough = report.synced_on.size() >= std::max<std::size_t>(1, members - 1);
-      if (buffered && !enough && may_move && !state->exclusive) {
+      const bool goes_elsewhere = report.nowhere || (!enough && may_move);
+      if (buffered && goes_elsewhere && !state->exclusive) {
         // Its bytes are still here: they go to servers that can keep them.
         pending->phase = ChunkPhase::sealed;
         pending->sync = true;
@@ -148,6 +172,11 @@ Result<std::vector<ChunkPlacement>> WriteBack::sync_chunks(const InodeStatePtr& 
         lacking = true;
         continue;
       }
+      if (report.nowhere) {
+        if (buffered) return fail(Errc::io, "what was written is on no server any more: write it again");
+        lost.push_back(report.chunk);
+        continue;
+      }
       if (buffered) {
         pending->upload.synced = true;
         for (const ServerId server : report.missing_on) {
@@ -156,11 +185,16 @@ Result<std::vector<ChunkPlacement>> WriteBack::sync_chunks(const InodeStatePtr& 
             missing.push_back(server);
           }
         }
-      } else if (!report.missing_on.empty() && !report.nowhere) {
+      } else if (!report.missing_on.empty()) {
         placements.push_back({report.chunk, report.length, report.missing_on});
       }
     }
     again = moved;
+    if (!moved && !lost.empty()) {
+      lock.unlock();
+      TRY(check_unused(state, lost, interrupt));
+      lock.lock();
+    }
     if (moved || !lacking) return placements;
 
     // A chunk that no server can sync now: there is nothing to do but wait.

@@ -129,6 +129,9 @@ class WriteBack {
   // The placements to report; `again` if chunks went back to be uploaded elsewhere.
   Result<std::vector<ChunkPlacement>> sync_chunks(const InodeStatePtr& state, const SyncWork& work,
                                                   bool& again, Interrupt* interrupt);
+  // `io` if the file uses one of these chunks, which no server has any more.
+  Result<void> check_unused(const InodeStatePtr& state, const std::vector<ChunkId>& lost,
+                            Interrupt* interrupt);
   void forget_synced(InodeState& state, const SyncWork& work, bool synced);
 
   // --- background (write_back_thread.cc) ---

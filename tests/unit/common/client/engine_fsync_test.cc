@@ -58,6 +58,21 @@ TEST_F(EngineFsyncTest, PutsTheBytesOnStableMediaEverywhereBeforeTheSyncedCommit
   mount_.fs->close(file);
 }
 
+TEST_F(EngineFsyncTest, FailsForWhatEveryServerLostBeforeItWasStable) {
+  const OpenFilePtr file = mount_.create("a");
+  ASSERT_TRUE(mount_.write(*file, 0, pattern(3000)));
+  ASSERT_TRUE(mount_.fs->flush(*file, {}));
+  cluster_.storage.lose_power();
+  const auto lost = mount_.fs->fsync(*file, {});
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code, Errc::io);
+  // Nobody misses it once it was written again.
+  ASSERT_TRUE(mount_.write(*file, 0, pattern(3000)));
+  EXPECT_TRUE(mount_.fs->fsync(*file, {}));
+  EXPECT_TRUE(stable_everywhere(mount_.inode_of("a")));
+  mount_.fs->close(file);
+}
+
 TEST_F(EngineFsyncTest, SyncsWhatWasFlushedWithoutSyncBefore) {
   const OpenFilePtr file = mount_.create("a");
   ASSERT_TRUE(mount_.write(*file, 0, pattern(3000)));
