@@ -89,7 +89,7 @@ Network::~Network() {
 std::vector<Network::Choice> Network::choices() const {
   std::vector<Choice> all;
   for (std::size_t session = 0; session < sessions_.size(); ++session)
-    if (!frozen_[session] && sessions_[session]->is_down()) all.push_back({Event::dial, session});
+    if (sessions_[session] != nullptr && !frozen_[session] && sessions_[session]->is_down()) all.push_back({Event::dial, session});
   for (std::size_t i = 0; i < streams_.size(); ++i) {
     const Stream& stream = *streams_[i];
     const bool is_frozen = frozen_[stream.session];
@@ -192,9 +192,15 @@ void Network::cut(std::size_t session) {
     if (stream->session == session && !stream->client_left) stream->broken = true;
 }
 
-void Network::restart_server() {
+void Network::restart_server(Death death) {
   for (const auto& stream : streams_) end_at_server(*stream);
-  server_.restart();
+  server_.restart(death);
+}
+
+void Network::leave(std::size_t session) {
+  for (const auto& stream : streams_)
+    if (stream->session == session) stream->client_left = true;
+  sessions_[session] = nullptr;
 }
 
 void Network::tidy() {

@@ -44,7 +44,9 @@ class Network {
   void freeze(std::size_t session) { frozen_.at(session) = true; }
   void thaw(std::size_t session) { frozen_.at(session) = false; }
   bool is_frozen(std::size_t session) const { return frozen_.at(session); }
-  void restart_server();
+  void restart_server(Death death = Death::process);
+  // The session is over and its client gone; it is not looked at any more.
+  void leave(std::size_t session);
 
   std::size_t sessions() const { return sessions_.size(); }
   // Forgets streams that nobody knows any more.
@@ -70,8 +72,8 @@ class Network {
 
   Server& server_;
   Trace& trace_;
-  std::vector<Session*> sessions_;
-  std::deque<bool> frozen_ = std::deque<bool>(16, false);
+  std::vector<Session*> sessions_;  // null: has left
+  std::deque<bool> frozen_ = std::deque<bool>(64, false);
   std::vector<std::unique_ptr<Stream>> streams_;
 };
 

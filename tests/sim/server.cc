@@ -1,6 +1,6 @@
 #include "tests/sim/server.h"
 
-#include <optional>
+#include <future>
 #include <string>
 #include <utility>
 
@@ -12,22 +12,34 @@ namespace {
 
 // Storage servers of a simulation do not die, and say nothing either.
 constexpr std::chrono::hours kForEver{1'000};
+// In a cluster lists are compared once a day, which is longer than a run.
+constexpr std::chrono::milliseconds kComparePause{200};
+constexpr std::chrono::milliseconds kCompareInterval{10'000};
 
 }  // namespace
 
 Server::Server(const Clock& clock, const ServerOptions& options) : clock_(clock), options_(options) {
-  config_.replicas = 1;
+  config_.replicas = options.replicas;
   config_.chunk_size = kChunkSizeMin;
-  config_.sync_interval = kForEver;
-  config_.server_silence_max = kForEver;
+  if (options.storage_servers > 0) {
+    config_.sync_interval = kForEver;
+    config_.server_silence_max = kForEver;
+  } else {
+    config_.heartbeat_interval = options.heartbeat_interval;
+    config_.server_silence_max = options.server_silence_max;
+    config_.server_out_after = options.server_out_after;
+    config_.compare_pause = kComparePause;
+    config_.compare_interval = kCompareInterval;
+  }
   config_.lease_time = options.lease_time;
   config_.session_timeout = options.session_timeout;
   start();
 }
 
 void Server::start() {
-  log_ = std::make_unique<LocalMetaLog>(store_);
-  auto core = Core::start(config_, clock_, store_, *log_, Core::Helper::none);
+  store_ = std::make_unique<BorrowedKvStore>(rows_);
+  log_ = std::make_unique<LocalMetaLog>(*store_);
+  auto core = Core::start(config_, clock_, *store_, *log_, Core::Helper::none);
   invariant(core.has_value(), "the server starts on what it has made durable");
   core_ = *std::move(core);
   factory_ = meta_service(*core_, {.outstanding_max = config_.outstanding_max});
@@ -41,9 +53,11 @@ void Server::register_storage() {
     args.address = "127.0.0.1:" + std::to_string(7400 + number);
     args.capacity = 100 * GiB;
     args.available = 50 * GiB;
-    std::optional<Result<RegisterResult>> answer;
-    core_->run(make_register_job(std::move(args), [&](Result<RegisterResult> result) { answer = std::move(result); }));
-    invariant(answer && *answer && (**answer).server == ServerId{number}, "storage servers get their numbers in order");
+    std::promise<Result<RegisterResult>> answered;
+    core_->run(make_register_job(std::move(args),
+                                 [&](Result<RegisterResult> result) { answered.set_value(std::move(result)); }));
+    const Result<RegisterResult> answer = answered.get_future().get();
+    invariant(answer && answer->server == ServerId{number}, "storage servers get their numbers in order");
   }
 }
 
@@ -52,9 +66,12 @@ void Server::tick() {
   }
 }
 
-void Server::restart() {
+void Server::restart(Death death) {
+  store_->cut_off();
   factory_ = nullptr;
   core_.reset();
+  log_.reset();
+  if (death == Death::power) rows_.lose_power();
   start();
 }
 
