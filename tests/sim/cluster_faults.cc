@@ -171,7 +171,12 @@ void ClusterWorld::trouble_a_disk() {
       const auto count = static_cast<int>(dice_.between(1, 3));
       const auto skip = static_cast<int>(dice_.below(10));
       trace_.add(fmt::format("    the disk of storage server {} will fail", victim + 1));
-      return node.disk().fail_next(operation, Errc::io, count, skip);
+      node.disk().fail_next(operation, Errc::io, count, skip);
+      // Whoever looks after it starts the server again when its store refuses to go on.
+      return later(kDownMost, [this, victim] {
+        if (nodes_[victim]->is_in_trouble()) nodes_[victim]->die(Death::process, 0);
+        start_node(victim);
+      });
     }
     case 1:
       trace_.add(fmt::format("    the disk of storage server {} is full", victim + 1));

@@ -81,13 +81,13 @@ TEST_F(SessionRollTest, IsToldOnceAndAgainWhenItChanges) {
   EXPECT_EQ(ask(third->mark), nullptr);
 }
 
-TEST_F(SessionRollTest, IsTheSameAfterARestart) {
+TEST_F(SessionRollTest, SaysTheSameAfterARestart) {
   const Client gone = connect();
   const Client here = connect();
   time_out(gone);
-  const LiveSessionsPtr before = newest();
   restart();
-  EXPECT_EQ(ask(before->mark), nullptr) << "nothing new for who knows it";
+  const LiveSessionsPtr after = newest();
+  EXPECT_EQ(ask(after->mark), nullptr) << "nothing new for who knows it";
   EXPECT_TRUE(ask()->has_ended(gone.welcome.session)) << "and all of it for who does not";
   EXPECT_FALSE(ask()->has_ended(here.welcome.session));
 }
