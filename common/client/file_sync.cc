@@ -118,7 +118,8 @@ void WriteBack::forget_synced(InodeState& state, const SyncWork& work, bool sync
 }
 
 // Every server that had the chunks has lost them before they were on stable media.
-// That is no loss if the file does not use them any more.
+// That is no loss if the file does not use them any more, or not once what is on its way
+// is committed.
 Result<void> WriteBack::check_unused(const InodeStatePtr& state, const std::vector<ChunkId>& lost,
                                      Interrupt* interrupt) {
   for (;;) {
@@ -128,7 +129,11 @@ Result<void> WriteBack::check_unused(const InodeStatePtr& state, const std::vect
       if (state->extents_usable_locked(ExtentMap::kEverything)) {
         std::optional<ChunkId> used;
         state->extents.visit(0, ExtentMap::kEverything, [&](const ExtentMap::Range& range) {
-          if (std::find(lost.begin(), lost.end(), range.source) != lost.end()) used = range.source;
+          if (std::find(lost.begin(), lost.end(), range.source) == lost.end()) return;
+          std::uint64_t replaced = 0;
+          state->dirty.ranges().visit(range.offset, range.length,
+                                      [&](const DirtyFile::Range& dirty) { replaced += dirty.length; });
+          if (replaced < range.length) used = range.source;
         });
         if (!used) return {};
         return fail(Errc::io, "chunk " + to_string(*used) +

@@ -68,7 +68,6 @@ TEST_F(EngineFsyncTest, FailsForWhatEveryServerLostBeforeItWasStable) {
   EXPECT_EQ(lost.error().code, Errc::io);
   // Nobody misses it once it was written again.
   ASSERT_TRUE(mount_.write(*file, 0, pattern(3000)));
-  ASSERT_TRUE(mount_.fs->flush(*file, {}));
   EXPECT_TRUE(mount_.fs->fsync(*file, {}));
   EXPECT_TRUE(stable_everywhere(mount_.inode_of("a")));
   mount_.fs->close(file);

@@ -85,6 +85,7 @@ TEST_F(SessionRollTest, SaysTheSameAfterARestart) {
   const Client gone = connect();
   const Client here = connect();
   time_out(gone);
+  EXPECT_TRUE(newest()->has_ended(gone.welcome.session));
   restart();
   const LiveSessionsPtr after = newest();
   EXPECT_EQ(ask(after->mark), nullptr) << "nothing new for who knows it";
