@@ -69,6 +69,13 @@ void Engine::adopt(const SessionEstate& estate) {
   keeper_.lost(std::move(in_use));
 }
 
+void Engine::rewrite(OpenFile& file, const UnsentFacts& facts) {
+  InodeState& state = *file.state();
+  const std::lock_guard lock(state.mutex);
+  state.rewrites = facts;
+  state.commit_only_after = facts.data_change;
+}
+
 void Engine::restore(std::vector<WriteJournal::Former> former) {
   std::unordered_map<InodeId, std::vector<WriteJournal::Former>> by_inode;
   for (WriteJournal::Former& each : former) by_inode[each.inode].push_back(std::move(each));
@@ -84,6 +91,7 @@ void Engine::restore(std::vector<WriteJournal::Former> former) {
     state->awaits_operation = facts.changed_by;
     state->exclusive = state->holds_writes = facts.changed_by != 0;
     bytes += state->dirty.ranges().bytes();
+    if (log_ != nullptr) log_->tidy(WriteLog::Activity::busy);
   }
   if (bytes > 0)
     log_info("client", "{} bytes of {} files were written and not on the servers when the former "

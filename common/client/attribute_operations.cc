@@ -80,9 +80,10 @@ Result<Attributes> Engine::set_unbuffered(const SetAttrArgs& args, const CallCon
 
 void Engine::apply_size_locked(InodeState& state, std::uint64_t size, const Attributes& after,
                                SteadyTime now) {
+  // First: the bytes that were cut off must not be said to follow that.
+  state.dirty.cut(size, ExtentMap::kEverything - size);
   const bool follow = state.own_change_locked(after, now);
   if (follow) state.extents.truncate(size);
-  state.dirty.cut(size, ExtentMap::kEverything - size);
   if (size == 0) {
     // Nothing is left that could be unsynced.
     state.unsynced.clear();

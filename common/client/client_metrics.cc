@@ -31,6 +31,10 @@ ClientMetrics& client_metrics() {
                                          "Leases that the metadata server asked for."),
       .lease_waits = metrics().counter("dfs_client_lease_waits_total",
                                        "Reads and writes that had to ask for a lease."),
+      .log_bytes = metrics().gauge("dfs_client_journal_bytes",
+                                   "Bytes in the journal on this machine's disk."),
+      .log_syncs = metrics().counter("dfs_client_journal_syncs_total",
+                                     "Times that it was made stable."),
   };
   return instance;
 }

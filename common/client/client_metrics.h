@@ -23,6 +23,8 @@ struct ClientMetrics {
   Counter& hedges;
   Counter& lease_recalls;
   Counter& lease_waits;
+  Gauge& log_bytes;
+  Counter& log_syncs;
 };
 
 ClientMetrics& client_metrics();

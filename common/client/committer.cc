@@ -23,6 +23,20 @@ bool blames_nobody(Errc code) {
   return is_retryable(code) || code == Errc::session_lost || code == Errc::interrupted;
 }
 
+// If power is lost before the answer is there, the next mount has to know that it was we
+// who changed the file. What is written while the commit is on its way is recorded behind
+// this; so only bytes that are written already have to wait for it. Returns the log if they do.
+WriteLog* note_intent_locked(const InodeState& state, const CommitFile& file) {
+  WriteLog* const log = state.dirty.log();
+  if (log == nullptr || file.extents.empty()) return nullptr;
+  const std::uint64_t follows = state.commit_only_after.value_or(state.contents_change);
+  log->intends(state.inode, follows, file.extents.front().chunk);
+  std::uint64_t taken = 0;
+  for (const Extent& extent : file.extents) taken += extent.length;
+  const bool rest = taken < state.dirty.ranges().bytes() || state.rewrites;
+  return rest ? log : nullptr;
+}
+
 }  // namespace
 
 Committer::~Committer() {
@@ -105,10 +119,17 @@ Committer::Parts Committer::take_batch_locked(CommitMode mode) {
 // that others may have had the file in between.
 void Committer::run(const Parts& batch, CommitMode mode, Interrupt* interrupt) {
   const SessionId session = meta_.session();
-  Parts ready;
-  std::size_t extents = 0;
+  Parts prepared;
+  WriteLog* log = nullptr;
   for (const PartPtr& part : batch) {
     if (!prepare(*part)) continue;
+    prepared.push_back(part);
+    if (part->log != nullptr) log = part->log;
+  }
+  if (log != nullptr) static_cast<void>(log->make_stable());
+  Parts ready;
+  std::size_t extents = 0;
+  for (const PartPtr& part : prepared) {
     if (extents + part->file.extents.size() > kExtentsPerCommitMax) {
       static_cast<void>(send(ready, session, mode, interrupt));
       ready.clear();
@@ -145,6 +166,7 @@ bool Committer::prepare(Part& part) {
       part.file.mtime = state.dirty_mtime;
       part.file.clear_set_id = state.clear_set_id;
       part.file.only_if = state.commit_only_after;
+      part.log = note_intent_locked(state, part.file);
       state.exclusive = true;
       return true;
     }
@@ -259,7 +281,7 @@ void Committer::apply(Part& part, const Attributes& after) {
     if (state.dirty_mtime == part.file.mtime) state.dirty_mtime.reset();
     if (part.file.clear_set_id) state.clear_set_id = false;
     state.remember_locked();
-    if (state.dirty.empty()) state.commit_only_after.reset();
+    if (state.dirty.empty() && !state.rewrites) state.commit_only_after.reset();
     state.exclusive = false;
     state.notify_locked();
   }

@@ -62,6 +62,7 @@ class Committer {
     CommitFile file;
     std::vector<DirtyFile::Range> ranges;
     std::vector<std::shared_ptr<PendingChunk>> chunks;  // keeps what `ranges` point to
+    WriteLog* log = nullptr;  // that has to be stable before
     // The result.
     bool taken = false;
     bool done = false;

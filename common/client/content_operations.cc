@@ -98,11 +98,13 @@ Result<Engine::Attempt> Engine::try_write(InodeState& state, Write& write,
   if (context.append) note_end(state, context.caller, write.offset);
   std::vector<PendingChunkPtr> sealed;
   write.was_clean = state.dirty.empty();
-  if (write.was_clean) state.commit_only_after.reset();  // it was about other bytes
+  if (write.was_clean && !state.rewrites) state.commit_only_after.reset();  // of other bytes
+  state.dirty_mtime = state.rewrites ? state.rewrites->mtime : clock_.wall();
+  if (state.rewrites ? state.rewrites->clear_set_id
+                     : clears_set_id(state.attributes, context.caller))
+    state.clear_set_id = true;
+  state.dirty.set_facts(state.unsent_facts_locked());
   state.dirty.write(write.offset, write.data, chunk_size, clock_.now(), write.fresh, sealed);
-  state.dirty_mtime = clock_.wall();
-  if (clears_set_id(state.attributes, context.caller)) state.clear_set_id = true;
-  state.remember_locked();
   write.sealed = !sealed.empty();
   if (state.pages_forgotten_at && write.begun - *state.pages_forgotten_at < kQueuedMost)
     write.pages_are_old = true;
@@ -119,6 +121,7 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
   Asking asking;
   for (;;) {
     if (write_back_.full()) return fail(Errc::no_space, "the storage servers are full");
+    TRY(await_log_room(until));
     const Attempt attempt = TRY(try_write(*state, write, until, context));
     asking.reset();
     if (attempt == Attempt::written) break;
@@ -149,7 +152,28 @@ Result<void> Engine::write(OpenFile& file, std::uint64_t offset, BufferView data
                                   ? LeaseKeeper::Locks::some
                                   : LeaseKeeper::Locks::none);
   }
+  TRY(make_lasting(state, context));
   return finish_write_through(state, context);
+}
+
+// What the log cannot take is on stable media of the servers instead.
+Result<void> Engine::make_lasting(const InodeStatePtr& state, const CallContext& context) {
+  if (log_ == nullptr || log_->make_stable()) return {};
+  return write_back_.fsync(state, context.interrupt);
+}
+
+Result<void> Engine::await_log_room(const WaitLimits& until) {
+  if (log_ == nullptr || log_->has_room()) return {};
+  write_back_.kick();
+  switch (log_->wait_for_room(until)) {
+    case Wake::ready:
+      return {};
+    case Wake::interrupted:
+      return fail(Errc::interrupted, "waiting for room in the journal");
+    case Wake::expired:
+      return fail(Errc::timed_out, "the journal is full and the servers do not answer");
+  }
+  return {};
 }
 
 Result<void> Engine::await_room(std::size_t blocks, const WaitLimits& until) {

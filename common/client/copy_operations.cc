@@ -51,9 +51,9 @@ Result<std::uint64_t> Engine::copy_range(OpenFile& from, OpenFile& to, const Cop
     *copied = result->length;
     if (result->length == 0) return;
     gate_.granted(result->attributes);
+    target.dirty.cut(args.offset, result->length);
     target.own_change_locked(result->attributes, clock_.now());
     target.chunks_unknown_locked();
-    target.dirty.cut(args.offset, result->length);
     target.changed_at_locked(args.mtime);
     if (args.clear_set_id) target.clear_set_id = false;
   };

@@ -1,6 +1,7 @@
 #include "common/client/dirty_file.h"
 
 #include <algorithm>
+#include <array>
 
 namespace dfs {
 namespace {
@@ -36,6 +37,16 @@ std::size_t DirtyFile::blocks_needed(std::uint64_t offset, std::size_t length,
 
 void DirtyFile::write(std::uint64_t offset, BufferView data, std::uint32_t chunk_size,
                       SteadyTime now, BlockList& fresh, std::vector<PendingChunkPtr>& sealed) {
+  if (log() != nullptr) {
+    logged_ = log()->wrote(inode_, offset, data, facts_);
+    logged_facts_ = facts_;
+  }
+  spread(offset, data, chunk_size, now, fresh, sealed);
+  logged_ = {};
+}
+
+void DirtyFile::spread(std::uint64_t offset, BufferView data, std::uint32_t chunk_size,
+                       SteadyTime now, BlockList& fresh, std::vector<PendingChunkPtr>& sealed) {
   if (!ranges_.overlaps(offset, data.size())) {
     append(offset, data, chunk_size, now, fresh, sealed);
     return;
@@ -104,6 +115,7 @@ void DirtyFile::append(std::uint64_t offset, BufferView data, std::uint32_t chun
 
     const std::uint32_t at = chunk.length();
     chunk.append(data.first(count), fresh);
+    if (!chunk.logged) chunk.logged = logged_.again();
     chunk.record.appended({offset, static_cast<std::uint32_t>(count), at});
     chunk.live_bytes += count;
     ranges_.insert({offset, count, &chunk, at}, [this](const Range& range) { lost(range); });
@@ -146,12 +158,38 @@ void DirtyFile::restore(const std::vector<WriteJournal::Former>& former, SteadyT
                    [this](const Range& range) { lost(range); });
   }
   forget_dead();
+  log_restored();
+}
+
+// In a log of another process they may not be: of that only the memory is gone on with.
+void DirtyFile::log_restored() {
+  if (log() == nullptr) return;
+  std::vector<std::byte> bytes;
+  ranges_.visit(0, UINT64_MAX, [&](const Range& range) {
+    bytes.resize(range.length);
+    range.source->copy(range.source_offset, bytes);
+    WriteLog::Hold hold = log()->wrote(inode_, range.offset, bytes, facts_);
+    if (!range.source->logged) range.source->logged = std::move(hold);
+  });
+  logged_facts_ = facts_;
 }
 
 void DirtyFile::set_facts(const UnsentFacts& facts) {
   if (facts == facts_) return;
   facts_ = facts;
   for (const PendingChunkPtr& chunk : chunks_) chunk->record.set_facts(facts_);
+  log_facts();
+}
+
+// A time that is set comes with the write that it is of.
+void DirtyFile::log_facts() {
+  if (log() == nullptr || chunks_.empty()) return;
+  const bool same = facts_.data_change == logged_facts_.data_change &&
+                    facts_.clear_set_id == logged_facts_.clear_set_id &&
+                    (facts_.mtime || !logged_facts_.mtime);
+  if (same) return;
+  log()->facts(inode_, facts_);
+  logged_facts_ = facts_;
 }
 
 void DirtyFile::seal_one(PendingChunk& chunk, std::vector<PendingChunkPtr>& sealed) {
@@ -170,8 +208,27 @@ void DirtyFile::seal(SteadyTime born_until, std::vector<PendingChunkPtr>& sealed
 }
 
 void DirtyFile::cut(std::uint64_t offset, std::uint64_t length) {
-  ranges_.erase(offset, length, [this](const Range& range) { lost(range); });
+  bool any = false;
+  ranges_.erase(offset, length, [&](const Range& range) {
+    lost(range);
+    any = true;
+  });
+  if (any && log() != nullptr) log()->cut(inode_, std::array{LogRange{offset, length}});
   forget_dead();
+}
+
+void DirtyFile::settled(const Range& range) {
+  lost(range);
+  if (log() == nullptr) return;
+  const bool continues = !settled_.empty() &&
+                         settled_.back().offset + settled_.back().length == range.offset;
+  if (continues) settled_.back().length += range.length;
+  else settled_.push_back({range.offset, range.length});
+}
+
+void DirtyFile::log_settled() {
+  if (log() != nullptr) log()->cut(inode_, settled_);
+  settled_.clear();
 }
 
 void DirtyFile::lost(const Range& range) {
@@ -186,6 +243,7 @@ void DirtyFile::forget_dead() {
   std::erase_if(chunks_, [](const PendingChunkPtr& chunk) {
     if (chunk->live_bytes > 0 || chunk->phase == ChunkPhase::uploading) return false;
     chunk->phase = ChunkPhase::dropped;
+    chunk->logged = {};
     return true;
   });
 }
@@ -217,8 +275,9 @@ std::vector<DirtyFile::Range> DirtyFile::to_commit(std::size_t ranges_max) const
 
 void DirtyFile::committed(const std::vector<Range>& ranges) {
   for (const Range& range : ranges) {
-    ranges_.erase_same(range, [this](const Range& same) { lost(same); });
+    ranges_.erase_same(range, [this](const Range& same) { settled(same); });
   }
+  log_settled();
   forget_dead();
 }
 
@@ -228,8 +287,9 @@ void DirtyFile::drop(PendingChunk& chunk) {
     if (range.source == &chunk) its.push_back(range);
   });
   for (const Range& range : its) {
-    ranges_.erase(range.offset, range.length, [this](const Range& gone) { lost(gone); });
+    ranges_.erase(range.offset, range.length, [this](const Range& gone) { settled(gone); });
   }
+  log_settled();
   some_dead_ = true;
   forget_dead();
 }

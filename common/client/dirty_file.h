@@ -60,9 +60,13 @@ class DirtyFile {
   // To be called when a chunk leaves `uploading`: forgets it if nothing refers to it.
   void release_if_dead(PendingChunk& chunk);
 
-  // What the journal has to say of the file besides its bytes.
+  // What the journal has to say of the file besides its bytes. The time of a write is set
+  // before it.
   void set_facts(const UnsentFacts& facts);
   const UnsentFacts& facts() const { return facts_; }
+  // Where what is done here is recorded too; may be null. It says of each byte whether it
+  // is dirty, and all facts but the operation that changes the file.
+  WriteLog* log() const { return buffer_.log(); }
 
   const Ranges& ranges() const { return ranges_; }
   const std::vector<PendingChunkPtr>& chunks() const { return chunks_; }
@@ -74,17 +78,27 @@ class DirtyFile {
   bool pending_through(std::uint64_t serial) const;
 
  private:
+  void spread(std::uint64_t offset, BufferView data, std::uint32_t chunk_size, SteadyTime now,
+              BlockList& fresh, std::vector<PendingChunkPtr>& sealed);
+  void log_restored();
   PendingChunk& chunk_for(std::uint64_t offset, std::size_t length, SteadyTime now);
   PendingChunk* continued_by(std::uint64_t offset) const;
   void append(std::uint64_t offset, BufferView data, std::uint32_t chunk_size, SteadyTime now,
               BlockList& fresh, std::vector<PendingChunkPtr>& sealed);
   void seal_one(PendingChunk& chunk, std::vector<PendingChunkPtr>& sealed);
   void lost(const Range& range);
+  // The same of what is not dirty any more.
+  void settled(const Range& range);
+  void log_settled();
+  void log_facts();
   void forget_dead();
 
   WriteBuffer& buffer_;
   const InodeId inode_;
   UnsentFacts facts_;
+  UnsentFacts logged_facts_;
+  WriteLog::Hold logged_;  // of the write at hand
+  std::vector<LogRange> settled_;
   Ranges ranges_;
   std::vector<PendingChunkPtr> chunks_;
   std::uint64_t last_serial_ = 0;

@@ -46,7 +46,7 @@ namespace dfs {
 class Engine final : public FileSystem {
  public:
   Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storage, Clock& clock,
-         WriteJournal* journal);
+         WriteJournal* journal, WriteLog* log);
   // What a former process had written; before any other call.
   void restore(std::vector<WriteJournal::Former> former);
 
@@ -124,6 +124,7 @@ class Engine final : public FileSystem {
   void set_kernel(std::shared_ptr<KernelCache> kernel) override {
     keeper_.set_kernel(std::move(kernel));
   }
+  void rewrite(OpenFile& file, const UnsentFacts& facts) override;
   OpenFilePtr reopen(const FormerFile& file) override;
   Result<void> catch_up(const CallContext& context) override;
   void repeats_are_over(const std::function<bool(std::uint64_t)>& comes_again) override;
@@ -224,6 +225,8 @@ class Engine final : public FileSystem {
   Result<Attempt> try_write(InodeState& state, Write& write, const WaitLimits& until,
                             const CallContext& context);
   Result<void> await_room(std::size_t blocks, const WaitLimits& until);
+  Result<void> await_log_room(const WaitLimits& until);
+  Result<void> make_lasting(const InodeStatePtr& state, const CallContext& context);
   Result<Created> create_opened(CreateArgs args, const OpenOptions& options,
                                 const CallContext& context);
   Result<void> check_room(InodeState& state, const FileRange& range, const CallContext& context);
@@ -250,6 +253,7 @@ class Engine final : public FileSystem {
   const ClientConfig config_;
   MetaClient& meta_;
   Clock& clock_;
+  WriteLog* const log_;
   WriteBuffer buffer_;
   InodeTable inodes_;
   LeaseGate gate_;

@@ -17,19 +17,21 @@ constexpr std::size_t kIdleStatesMax = 16384;
 
 Result<std::unique_ptr<FileSystem>> FileSystem::create(const ClientConfig& config,
                                                        MetaClient& meta, StoragePool& storage,
-                                                       Clock& clock, WriteJournal* journal) {
+                                                       Clock& clock, WriteJournal* journal,
+                                                       WriteLog* log) {
   TRY(config.validate());
-  auto engine = std::make_unique<Engine>(config, meta, storage, clock, journal);
+  auto engine = std::make_unique<Engine>(config, meta, storage, clock, journal, log);
   if (journal != nullptr) engine->restore(journal->take_former());
   return engine;
 }
 
 Engine::Engine(const ClientConfig& config, MetaClient& meta, StoragePool& storage, Clock& clock,
-               WriteJournal* journal)
+               WriteJournal* journal, WriteLog* log)
     : config_(config),
       meta_(meta),
       clock_(clock),
-      buffer_(config_.write_buffer_bytes, journal),
+      log_(log),
+      buffer_(config_.write_buffer_bytes, journal, log),
       inodes_(buffer_, std::min(kIdleStatesMax, config_.inodes_max),
               [this](const InodeState& state) { go_on_knowing_locked(state); }),
       gate_(clock_),
@@ -142,7 +144,10 @@ Result<void> Engine::change_exclusively(const InodeStatePtr& state, MetaArgs arg
     }
     write_back_.end_exclusive(*state);
   };
-  return late_.call(meta_, std::move(args), context.caller, context.interrupt, settle);
+  TRY(late_.call(meta_, std::move(args), context.caller, context.interrupt, settle));
+  // Else the next mount might take for another's change what is one of ours.
+  if (log_ != nullptr) static_cast<void>(log_->make_stable());
+  return {};
 }
 
 std::vector<InodeId> Engine::held_inodes() const {

@@ -65,6 +65,8 @@ struct CallContext {
 // What holds a file open. Released by FileSystem::close(), once.
 class OpenFile;
 class WriteJournal;
+class WriteLog;
+struct UnsentFacts;
 using OpenFilePtr = std::shared_ptr<OpenFile>;
 
 struct OpenOptions {
@@ -134,10 +136,12 @@ struct CopyRange {
 class FileSystem {
  public:
   // `meta` and `storage` must outlive the result, and so must `journal`, where bytes
-  // that are written and not committed outlive the process; null: they do not.
+  // that are written and not committed outlive the process, and `log`, where they outlive
+  // the machine's power; null: they do not.
   static Result<std::unique_ptr<FileSystem>> create(const ClientConfig& config, MetaClient& meta,
                                                     StoragePool& storage, Clock& clock,
-                                                    WriteJournal* journal = nullptr);
+                                                    WriteJournal* journal = nullptr,
+                                                    WriteLog* log = nullptr);
   virtual ~FileSystem() = default;
 
   // --- names ---
@@ -298,6 +302,14 @@ class FileSystem {
   virtual void session_replaced() {}
   virtual LeaseHooks lease_hooks() { return {}; }
 
+  // --- for a mount that sends what a former one could not (write_log_recovery.h) ---
+  // What is written through the file, until it is closed, is committed with these facts, and
+  // only as long as nobody else has changed the contents since: else writing, or fsync(), fails
+  // with `io`. Nothing of it may be buffered yet.
+  virtual void rewrite(OpenFile& file, const UnsentFacts& facts) {
+    static_cast<void>(file);
+    static_cast<void>(facts);
+  }
 
   // --- for a mount that goes on in place of a process that was killed ---
   // In this order, before any other call: the kernel is set, files are opened again,

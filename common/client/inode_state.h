@@ -81,6 +81,9 @@ class InodeState {
   // A new session took the place of the one under which the buffered bytes were
   // written: they may follow this data_change only, or changes of ours that did.
   std::optional<std::uint64_t> commit_only_after;
+  // What is written is what a former mount had been told was (FileSystem::rewrite): with the
+  // same facts, and under the condition above until it is closed.
+  std::optional<UnsentFacts> rewrites;
   std::uint32_t flushers = 0;  // threads that wait for its bytes, and move them along
 
   // --- what is on stable media ---
@@ -140,8 +143,11 @@ class InodeState {
   }
   // What would have to be committed with what is buffered, by this process or the next.
   void remember_locked() {
-    if (!dirty.empty())
-      dirty.set_facts({dirty_mtime, clear_set_id, contents_change, dirty.facts().changed_by});
+    if (!dirty.empty()) dirty.set_facts(unsent_facts_locked());
+  }
+  UnsentFacts unsent_facts_locked() const {
+    return {dirty_mtime, clear_set_id, commit_only_after.value_or(contents_change),
+            dirty.facts().changed_by};
   }
   // The server made a change of ours, after which the attributes are `after`.
   // True: the extents may follow it; false: they already show it or are unknown.
@@ -156,6 +162,11 @@ class InodeState {
     if (opens > 0 || dirty.empty()) return;
     dirty.clear();
     dropped = true;
+  }
+
+  void stop_rewriting_locked() {
+    rewrites.reset();
+    if (dirty.empty()) commit_only_after.reset();
   }
 
   // Nothing would be lost if it were forgotten.

@@ -138,6 +138,7 @@ void Engine::close(OpenFilePtr file) {
   {
     const std::lock_guard lock(state.mutex);
     --state.opens;
+    if (state.rewrites) state.stop_rewriting_locked();
     told = state.take_overtold_locked();
     // Without a name and without a user nobody will read it again.
     if (state.attributes.nlink == 0) {

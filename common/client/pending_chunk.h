@@ -26,6 +26,7 @@
 #include "common/base/clock.h"
 #include "common/client/chunk_record.h"
 #include "common/client/write_buffer.h"
+#include "common/client/write_log.h"
 #include "common/rpc/run_map.h"
 #include "common/rpc/storage_client.h"
 
@@ -95,6 +96,7 @@ class PendingChunk {
   std::uint64_t live_bytes = 0;        // that the file's dirty ranges refer to
   UploadProgress upload;
   ChunkRecord record;
+  WriteLog::Hold logged;               // the first of what is in it; if there is a log
 
  private:
   BlockList blocks_;

@@ -73,11 +73,9 @@ Result<void> Engine::allocate(OpenFile& file, int mode, std::uint64_t offset, st
       return;
     }
     gate_.granted(result->attributes.front());
+    if (makes_hole) target.dirty.cut(offset, length);
     const bool follow = target.own_change_locked(result->attributes.front(), clock_.now());
-    if (makes_hole) {
-      if (follow) target.extents.punch(offset, length);
-      target.dirty.cut(offset, length);
-    }
+    if (makes_hole && follow) target.extents.punch(offset, length);
     target.changed_at_locked(*change.mtime);
     if (change.clear_set_id) target.clear_set_id = false;
   };

@@ -108,6 +108,8 @@ void WriteBack::pass() {
     if (!refilled) log_debug("client", "chunk ids: {}", refilled.error().to_string());
   }
   forget_clean();
+  if (WriteLog* const log = parts_.buffer.log())
+    log->tidy(found.oldest ? WriteLog::Activity::busy : WriteLog::Activity::idle);
 
   ClientMetrics& counts = client_metrics();
   counts.buffered_bytes.set(static_cast<double>(parts_.buffer.used_bytes()));

@@ -12,9 +12,10 @@ void BlockList::adopt(BlockList& other) {
   other.blocks_.pop_back();
 }
 
-WriteBuffer::WriteBuffer(std::size_t bytes_max, WriteJournal* journal)
+WriteBuffer::WriteBuffer(std::size_t bytes_max, WriteJournal* journal, WriteLog* log)
     : blocks_max_(bytes_max / kBlock),
       journal_(journal),
+      log_(log),
       own_(journal == nullptr ? std::optional<MemoryRegion>(std::in_place, blocks_max_ * kBlock)
                               : std::nullopt),
       memory_(journal == nullptr ? own_->data() : journal->blocks().data()) {

@@ -23,6 +23,7 @@
 namespace dfs {
 
 class WriteBuffer;
+class WriteLog;
 
 // Some blocks of a WriteBuffer, owned.
 class BlockList {
@@ -49,8 +50,9 @@ class WriteBuffer {
   static constexpr std::size_t kBlock = kBlockSize;
 
   // With a journal, which outlives it, the blocks are the journal's, and those that a
-  // former process used are in use.
-  explicit WriteBuffer(std::size_t bytes_max, WriteJournal* journal = nullptr);
+  // former process used are in use. With a log, what is written to them is in that too.
+  explicit WriteBuffer(std::size_t bytes_max, WriteJournal* journal = nullptr,
+                       WriteLog* log = nullptr);
   WriteBuffer(const WriteBuffer&) = delete;
   WriteBuffer& operator=(const WriteBuffer&) = delete;
 
@@ -59,6 +61,7 @@ class WriteBuffer {
   // Blocks of a former process.
   void take_former(const std::vector<std::byte*>& blocks, BlockList& into);
   WriteJournal* journal() const { return journal_; }
+  WriteLog* log() const { return log_; }
   // Waits until `count` blocks are free; they may be gone again when it returns.
   // While somebody waits, pressed() is true.
   Wake wait_for_room(std::size_t count, const WaitLimits& limits);
@@ -73,6 +76,7 @@ class WriteBuffer {
 
   const std::size_t blocks_max_;
   WriteJournal* const journal_;
+  WriteLog* const log_;
   std::optional<MemoryRegion> own_;  // without a journal
   std::byte* const memory_;
   mutable std::mutex mutex_;
