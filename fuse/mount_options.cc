@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <functional>
 #include <fmt/format.h>
@@ -151,6 +152,11 @@ const std::vector<Option>& known_options() {
          o.client.close_waits = text == "wait";
          return {};
        }},
+      {"journal", "DIR", "what write(2) has taken survives power loss of this machine, in DIR on its disk",
+       [](MountOptions& o, std::string_view text) -> Result<void> {
+         o.journal = std::filesystem::absolute(text);
+         return {};
+       }},
       flag("acl", "access control lists are enforced; the default",
            [](auto& o) { o.session.features.access_control_lists = true; }),
       flag("noacl", "they are refused, and those that are there do not count: only modes do",
@@ -211,6 +217,17 @@ Result<void> apply_known(const Option& known, MountOptions& options, std::string
   const Result<void> applied = known.apply(options, value);
   if (applied) return {};
   return fail(Errc::invalid, fmt::format("option {}: {}", option, applied.error().text));
+}
+
+Result<void> validate_journal(const std::filesystem::path& directory) {
+  if (directory.empty()) return {};
+  std::error_code error;
+  if (!std::filesystem::is_directory(directory, error))
+    return fail(Errc::invalid, fmt::format("option journal: there is no directory {}: make one, on "
+                                           "a disk of this machine", directory.string()));
+  if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0)
+    return fail_errno(errno, fmt::format("option journal: {} cannot be used", directory.string()));
+  return {};
 }
 
 }  // namespace
@@ -282,6 +299,9 @@ Result<void> apply_config_file(MountOptions& options, const std::filesystem::pat
   TRY(file.read("local_reads", options.local_reads));
   TRY(file.read("leases", client.leases));
   TRY(file.read("close_waits", client.close_waits));
+  std::string journal;
+  TRY(file.read("journal", journal));
+  if (!journal.empty()) options.journal = std::filesystem::absolute(journal);
   TRY(file.read_size("readahead", session.read_ahead_bytes, 0, 1 * GiB));
 
   TRY(file.read("attr_timeout_ms", session.attribute_timeout, milliseconds{0}, kTimeoutMax));
@@ -314,6 +334,7 @@ ClientConfig client_config(const MountOptions& options) {
 Result<void> validate(const MountOptions& options) {
   TRY(options.session.validate());
   TRY(options.client.validate());
+  TRY(validate_journal(options.journal));
   return {};
 }
 

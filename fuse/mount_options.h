@@ -27,6 +27,7 @@ struct MountOptions {
   bool allow_other;     // the default: if root mounts
   SessionConfig session;
   ClientConfig client;
+  std::filesystem::path journal;  // where writes survive this machine's power loss; empty: nowhere
   bool local_reads = true;  // see common/rpc/local_reader.h
 
   // By two processes, one of which can be killed and replaced.

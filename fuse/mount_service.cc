@@ -114,9 +114,14 @@ Result<void> MountService::connect(const MountOptions& options) {
   MetaSession& meta = *meta_;
   storage_ = GrpcStoragePool::create(
       std::move(storage), [&meta] { return meta.group_table(); }, clock);
-  files_ = TRY(FileSystem::create(client_config(options), meta, *storage_, clock, journal_));
+  if (!options.journal.empty()) TRY(open_log(options));
+  files_ =
+      TRY(FileSystem::create(client_config(options), meta, *storage_, clock, journal_, log_.get()));
   files_->remember_locks(memory_.locks());
-
+  if (log_) {
+    log_->set_session(memory_.session());
+    log_->settle_former();
+  }
   return {};
 }
 
@@ -137,7 +142,8 @@ void MountService::listen_to_session() {
     return hooks->with(
         [](FileSystem* engine) { return engine != nullptr ? engine->at_risk() : UnsentBytes{}; });
   });
-  meta_->set_on_new_session([hooks](SessionId) {
+  meta_->set_on_new_session([this, hooks](SessionId) {
+    if (log_) log_->set_session(memory_.session());
     hooks->with([](FileSystem* engine) {
       if (engine != nullptr) engine->session_replaced();
     });
@@ -235,6 +241,7 @@ Result<void> MountService::serve() {
     }
   }
   make_stable();
+  if (log_) log_->end();
   return {};
 }
 

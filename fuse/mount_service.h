@@ -12,6 +12,7 @@
 #include "common/base/guarded.h"
 #include "common/client/file_system.h"
 #include "common/client/write_journal.h"
+#include "common/client/write_log.h"
 #include "common/rpc/grpc_storage_client.h"
 #include "common/rpc/meta_session.h"
 #include "fuse/adoption/mount_memory.h"
@@ -52,6 +53,9 @@ class MountService {
 
   Result<void> connect(const MountOptions& options);
   Result<std::unique_ptr<MetaSession>> connect_to_meta(const MountOptions& options);
+  // write_log_setup.cc: what waits in it is on the servers when it returns.
+  Result<void> open_log(const MountOptions& options);
+  Result<void> send_former(const MountOptions& options);
   Result<void> attach(const MountOptions& options, const Mount& mount);
   // From here on the session may be granted leases, and hears of them.
   void listen_to_session();
@@ -75,6 +79,7 @@ class MountService {
   WriteJournal* const journal_;
   StopSignals& stop_;
   EngineForHooks engine_for_hooks_ = std::make_shared<Guarded<FileSystem*>>(nullptr);
+  std::unique_ptr<WriteLog> log_;  // null without one
   std::unique_ptr<MetaSession> meta_;
   std::unique_ptr<StoragePool> storage_;
   std::unique_ptr<FileSystem> files_;
