@@ -94,6 +94,7 @@ Result<void> MountService::send_former(const MountOptions& options) {
                 fmt::format("{} bytes of {} files that were written before this machine lost power "
                             "wait in {} until they can be sent: {}", bytes, count,
                             options.journal.string(), sent.error().to_string()));
+  log_->remove_former();
   log_info("fuse", "{} bytes of {} files have been sent", sent->sent_bytes, sent->sent_files);
   for (const std::string& finding : sent->findings)
     std::fprintf(stderr, "dfs-mount: %s\n", finding.c_str());

@@ -331,7 +331,19 @@ void WriteLog::settle_former() {
   if (former_.segments.empty()) return;
   const std::uint64_t first = former_.last_sequence + 1;
   add(make_record(LogKind::settled, InodeId{}, first), {});
-  if (!make_stable()) return;
+  if (make_stable()) remove_former_segments();
+}
+
+void WriteLog::remove_former() {
+  remove_former_segments();
+  file_ = {};
+  const std::lock_guard lock(mutex_);
+  state_.records_all = true;
+  state_.failed = false;
+  state_.stable = state_.last;
+}
+
+void WriteLog::remove_former_segments() {
   for (const std::filesystem::path& segment : former_.segments) {
     if (const Result<void> removed = remove(segment); !removed)
       return log_warn("client", "a part of the journal that is not needed stays: {}",

@@ -117,8 +117,11 @@ class WriteLog {
   void begin();
   // Of the inode nothing waits any more.
   void settle_former(InodeId inode);
-  // It is not needed any more; and then begin() has been called.
+  // What is recorded by now takes the place of all of it. Calls begin().
   void settle_former();
+  // All of it is on the servers. Calls begin(), and tries again to write what could not be
+  // written: there may be room now. Nobody uses the log meanwhile.
+  void remove_former();
   // The mount is over: deletes what nothing needs, all of it if all is sent.
   void end();
 
@@ -158,6 +161,7 @@ class WriteLog {
   Result<void> write_zeros(std::uint64_t count);
   Result<void> sync_directory() const;
   Result<void> remove(const std::filesystem::path& segment) const;
+  void remove_former_segments();
   std::uint64_t bytes_locked() const;
   void failed(const Error& problem);
   // Those that are not needed, the oldest first; with `all`, the one that is written too.

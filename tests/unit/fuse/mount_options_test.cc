@@ -26,6 +26,16 @@ std::string complaint_about(std::string_view list) {
   return applied ? "" : applied.error().text;
 }
 
+TEST(MountOptions, NameAJournalThatIsThere) {
+  TemporaryDirectory directory;
+  const std::string path = directory.path().string();
+  EXPECT_TRUE(validate(with("journal=" + path)));
+  EXPECT_EQ(with("journal=here").journal, std::filesystem::current_path() / "here");
+  const auto missing = validate(with("journal=" + path + "/missing"));
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().text.find("there is no directory " + path), std::string::npos);
+}
+
 TEST(MountOptions, AreReadFromOneList) {
   const MountOptions options = with(
       "ro,soft,timeout=2.5,write_buffer=64MiB,cache_size=1GiB,attr_timeout=0.25,entry_timeout=3,"

@@ -53,7 +53,7 @@ struct WriteLogRecovery : testing::Test {
     LoggedMount next(cluster, left.path());
     auto sent = send_former(*next.log, *next.files, options());
     EXPECT_TRUE(sent) << (sent ? "" : sent.error().to_string());
-    next.log->settle_former();
+    next.log->remove_former();
     return sent ? *sent : Recovery{};
   }
   std::string read(const std::string& name, std::size_t length) {

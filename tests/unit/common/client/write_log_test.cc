@@ -201,6 +201,27 @@ TEST(WriteLog, OfAFormerMountIsNeededUntilItIsSettled) {
   EXPECT_TRUE(found_in(directory.path()).files.empty());
 }
 
+TEST(WriteLog, IsWrittenAgainOnceWhatAFormerMountLeftIsGone) {
+  TemporaryDirectory directory(kInMemory);
+  {
+    const auto log = open_log(directory.path());
+    WriteLog::Hold hold = log->wrote(InodeId{7}, 0, bytes(100, 1), {});
+    EXPECT_TRUE(log->make_stable());
+  }
+  auto log = WriteLog::open({.directory = directory.path(), .cluster = "here"}).value();
+  fs::create_directory(segment_path(directory.path(), 2));
+  log->intends(InodeId{7}, 12, ChunkId{5});
+  EXPECT_FALSE(log->make_stable());
+  log->remove_former();
+  WriteLog::Hold hold = log->wrote(InodeId{8}, 0, bytes(100, 2), {});
+  EXPECT_TRUE(log->make_stable());
+  fs::remove(segment_path(directory.path(), 2));
+  const FormerWrites former = found_in(directory.path());
+  EXPECT_EQ(former.files.size(), 1u);
+  EXPECT_TRUE(former.files.contains(InodeId{8}));
+  EXPECT_TRUE(former.damage.empty());
+}
+
 // A log with some syncs, and how long it was after each.
 struct Recorded {
   std::string content;
