@@ -142,6 +142,7 @@ Result<RepairResult> result_from(const v1::RepairResponse& response) {
     task.chunk = TRY(convert::chunk(message.chunk()));
     for (const std::uint32_t source : message.sources()) task.sources.emplace_back(source);
     task.length = message.length();
+    if (message.from() != 0) task.from = TRY(convert::chunk(message.from()));
     result.to_copy.push_back(std::move(task));
   }
   for (const std::uint64_t value : response.to_drop()) {

@@ -65,6 +65,7 @@ struct CopyTask {
   ChunkId chunk;
   std::vector<ServerId> sources;         // have it besides the members
   std::uint32_t length = 0;              // as far as files use it
+  ChunkId from = {};                     // whose bytes it is to have; 0: its own
   friend bool operator==(const CopyTask&, const CopyTask&) = default;
 };
 struct CopyFailure {

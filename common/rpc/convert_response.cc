@@ -108,6 +108,13 @@ void put(const Eviction& eviction, v1::Eviction& message) {
   message.set_when(eviction.when);
   message.set_why(eviction.why);
 }
+void put(const ConversionStatus& conversion, v1::ConversionStatus& message) {
+  message.set_directories(conversion.directories);
+  message.set_files(conversion.files);
+  message.set_bytes(conversion.bytes);
+  message.set_bytes_per_second(conversion.bytes_per_second);
+  if (conversion.seconds_left) message.set_seconds_left(*conversion.seconds_left);
+}
 void put(const RepairStatus& repair, v1::RepairStatus& message) {
   message.set_missing_bytes(repair.missing_bytes);
   message.set_copied_chunks(repair.copied_chunks);
@@ -124,6 +131,7 @@ void put(const RepairStatus& repair, v1::RepairStatus& message) {
     added.set_groups_to_compare(server.groups_to_compare);
   }
   for (const std::string& note : repair.notes) message.add_notes(note);
+  put(repair.conversion, *message.mutable_conversion());
 }
 void put(const ClusterStatusResult& result, v1::Response& to) {
   v1::ClusterStatusResult& message = *to.mutable_cluster_status();
@@ -302,6 +310,15 @@ Eviction eviction_from(v1::Eviction&& message) {
           message.when(),
           std::move(*message.mutable_why())};
 }
+ConversionStatus conversion_from(const v1::ConversionStatus& message) {
+  ConversionStatus conversion;
+  conversion.directories = message.directories();
+  conversion.files = message.files();
+  conversion.bytes = message.bytes();
+  conversion.bytes_per_second = message.bytes_per_second();
+  if (message.has_seconds_left()) conversion.seconds_left = message.seconds_left();
+  return conversion;
+}
 RepairStatus repair_from(v1::RepairStatus&& message) {
   RepairStatus repair;
   repair.missing_bytes = message.missing_bytes();
@@ -316,6 +333,7 @@ RepairStatus repair_from(v1::RepairStatus&& message) {
     repair.servers.push_back({ServerId{server.server()}, std::move(*server.mutable_state()),
                               server.groups_to_compare()});
   for (std::string& note : *message.mutable_notes()) repair.notes.push_back(std::move(note));
+  repair.conversion = conversion_from(message.conversion());
   return repair;
 }
 Result<MetaResult> taken(v1::ClusterStatusResult&& message) {

@@ -344,6 +344,14 @@ struct ServerCondition {
   std::string state;               // alive, down, out, draining, drained
   std::uint64_t groups_to_compare = 0;
 };
+// How far the chunks of files are kept in as many copies as the files are to be.
+struct ConversionStatus {
+  std::uint64_t directories = 0;        // to be looked through; those below not counted yet
+  std::uint64_t files = 0;              // to be converted, as far as they are known
+  std::uint64_t bytes = 0;              // in them
+  std::uint64_t bytes_per_second = 0;   // lately
+  std::optional<std::uint64_t> seconds_left;  // for what is known
+};
 // How far the copies of chunks are what they should be.
 struct RepairStatus {
   std::uint64_t missing_bytes = 0;
@@ -356,6 +364,7 @@ struct RepairStatus {
   std::vector<ChunkId> lost;            // the first of them
   std::vector<ServerCondition> servers;
   std::vector<std::string> notes;       // sentences for people
+  ConversionStatus conversion;
 };
 struct ClusterStatusResult {
   std::string cluster;

@@ -135,6 +135,7 @@ grpc::ByteBuffer answer_to(const RepairResult& result) {
     v1::CopyTask& message = *response.add_to_copy();
     message.set_chunk(task.chunk.value());
     message.set_length(task.length);
+    message.set_from(task.from.value());
     for (const ServerId source : task.sources) message.add_sources(source.value());
   }
   for (const ChunkId chunk : result.to_drop) response.add_to_drop(chunk.value());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <future>
 #include <utility>
 
@@ -11,6 +12,10 @@
 
 namespace dfs::storage {
 namespace {
+
+ChunkId chunk_to_read(const CopyTask& task) {
+  return task.from == ChunkId{} ? task.chunk : task.from;
+}
 
 // Who may have the chunk besides `self`, the best to ask last.
 std::vector<ServerId> sources_of(const CopyTask& task, ServerId self, const GroupTable& table,
@@ -25,7 +30,7 @@ std::vector<ServerId> sources_of(const CopyTask& task, ServerId self, const Grou
     }
     order.emplace_back(rank, server);
   };
-  if (const auto group = table.groups.find(task.chunk.group()); group != table.groups.end()) {
+  if (const auto group = table.groups.find(chunk_to_read(task).group()); group != table.groups.end()) {
     for (const GroupMember& member : group->second.members) {
       // Spread over those that have everything.
       const auto turn = static_cast<int>((member.server.value() + task.chunk.serial()) % 16);
@@ -56,7 +61,9 @@ CopyOutcome ChunkCopier::copy(std::span<const CopyTask> tasks, ServerId self,
     } else if (here->state == CopyState::good) {
       outcome.copied.push_back(task.chunk);
     } else {
-      Wanted wanted{.chunk = task.chunk, .damaged = here->state == CopyState::damaged, .sources = {}};
+      Wanted wanted{.chunk = task.chunk, .from = chunk_to_read(task),
+                    .damaged = here->state == CopyState::damaged, .sources = {}};
+      if (is_new(wanted) && copy_here(wanted, outcome)) continue;
       wanted.sources = sources_of(task, self, table, wanted.all_asked);
       all.push_back(std::move(wanted));
     }
@@ -89,6 +96,28 @@ CopyOutcome ChunkCopier::copy(std::span<const CopyTask> tasks, ServerId self,
   return outcome;
 }
 
+bool ChunkCopier::copy_here(const Wanted& wanted, CopyOutcome& outcome) {
+  const auto store = stores_.store_of(wanted.from);
+  if (!store || *store == nullptr) return false;
+  const auto meta = (*store)->stat(wanted.from);
+  if (!meta) return false;
+  std::vector<std::byte> bytes(meta->length);
+  for (std::uint32_t offset = 0; offset < meta->length; offset += kFrameBytesMax) {
+    const ReadRange part{offset, std::min(kFrameBytesMax, meta->length - offset)};
+    const auto read = (*store)->get(wanted.from, part, ReadFrom::disk);
+    if (!read || read->bytes.size() != part.length) return false;
+    if (!checksums_hold(read->bytes, read->checksums.data(), read->checksums.size())) return false;
+    std::memcpy(bytes.data() + offset, read->bytes.data(), part.length);
+  }
+  const Result<void> kept = keep(wanted, *meta, bytes);
+  outcome.bytes += meta->length;
+  if (kept)
+    outcome.copied.push_back(wanted.chunk);
+  else
+    outcome.failed.push_back({wanted.chunk, false, kept.error().to_string()});
+  return true;
+}
+
 Result<std::vector<StoredChunk>> ChunkCopier::ask(ServerId server,
                                                   const std::vector<ChunkId>& chunks) {
   std::promise<Result<std::vector<StoredChunk>>> answered;
@@ -101,7 +130,7 @@ Result<std::vector<StoredChunk>> ChunkCopier::ask(ServerId server,
 
 void ChunkCopier::copy_from(ServerId source, const WantedList& wanted, CopyOutcome& outcome) {
   std::vector<ChunkId> chunks;
-  for (const Wanted* each : wanted) chunks.push_back(each->chunk);
+  for (const Wanted* each : wanted) chunks.push_back(each->from);
   const auto stored = ask(source, chunks);
   if (!stored) {
     for (Wanted* each : wanted) {
@@ -150,7 +179,10 @@ std::size_t ChunkCopier::fetch(ServerId source, const WantedList& wanted,
     const bool came = done.has_value();
     if (came) {
       outcome.bytes += memory[i].size();
-      done = keep(each, stored[fetched[i]], memory[i]);
+      const StoredChunk& from = stored[fetched[i]];
+      done = keep(each, {.chunk = from.chunk, .length = from.length, .inode = from.inode,
+                         .file_offset = from.file_offset, .written = from.written,
+                         .scattered = from.scattered}, memory[i]);
       if (done) outcome.copied.push_back(each.chunk);
     }
     if (done) continue;
@@ -162,14 +194,15 @@ std::size_t ChunkCopier::fetch(ServerId source, const WantedList& wanted,
   return end;
 }
 
-Result<void> ChunkCopier::keep(const Wanted& wanted, const StoredChunk& stored, BufferView bytes) {
-  const ChunkMeta meta{.chunk = stored.chunk, .length = stored.length, .inode = stored.inode,
-                       .file_offset = stored.file_offset, .written = stored.written,
-                       .scattered = stored.scattered};
+Result<void> ChunkCopier::keep(const Wanted& wanted, const ChunkMeta& from, BufferView bytes) {
+  ChunkMeta meta = from;
+  meta.chunk = wanted.chunk;
   const std::vector<Checksum> checksums = block_checksums(bytes);
   if (wanted.damaged) TRY(stores_.erase({&wanted.chunk, 1}));
   ChunkStore* const store = TRY(stores_.store_to_put(meta));
-  return store->put(meta, checksums, std::array{bytes}, ChunkStore::Writer::repair);
+  // Nothing is in danger for want of a chunk that is new.
+  const auto writer = is_new(wanted) ? ChunkStore::Writer::client : ChunkStore::Writer::repair;
+  return store->put(meta, checksums, std::array{bytes}, writer);
 }
 
 void ChunkCopier::sync(CopyOutcome& outcome) {

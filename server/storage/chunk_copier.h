@@ -1,5 +1,6 @@
 // Makes sure that this server has good copies of chunks: looks at what is here
-// and copies what is missing or damaged from other servers.
+// and copies what is missing or damaged from other servers. A task that names
+// another chunk makes a new one of its bytes, which may be here already.
 //
 // A damaged copy is replaced only once all of the good bytes are in memory. A
 // copy counts when it is on stable media.
@@ -49,6 +50,7 @@ class ChunkCopier {
  private:
   struct Wanted {
     ChunkId chunk;
+    ChunkId from;                     // whose bytes it is to have; the same, or another
     bool damaged = false;             // there is a copy here to be replaced
     std::vector<ServerId> sources;    // yet to be asked, the best last
     bool all_asked = true;            // everybody who may have it could be asked
@@ -56,13 +58,16 @@ class ChunkCopier {
   };
   using WantedList = std::vector<Wanted*>;
 
+  bool is_new(const Wanted& wanted) const { return wanted.from != wanted.chunk; }
+  // From a good copy on our own disks; false if there is none.
+  bool copy_here(const Wanted& wanted, CopyOutcome& outcome);
   Result<std::vector<StoredChunk>> ask(ServerId server, const std::vector<ChunkId>& chunks);
   void copy_from(ServerId source, const WantedList& wanted, CopyOutcome& outcome);
   // Those of `stored` that fit into memory together; index of the first that does not.
   std::size_t fetch(ServerId source, const WantedList& wanted,
                     const std::vector<StoredChunk>& stored, std::size_t first,
                     CopyOutcome& outcome);
-  Result<void> keep(const Wanted& wanted, const StoredChunk& stored, BufferView bytes);
+  Result<void> keep(const Wanted& wanted, const ChunkMeta& from, BufferView bytes);
   void sync(CopyOutcome& outcome);
 
   StoreSet& stores_;

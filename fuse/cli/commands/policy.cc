@@ -1,4 +1,4 @@
-// dfs policy: how new data is kept.
+// dfs policy: how data is kept.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -102,19 +102,19 @@ CLI::App* add_one(CLI::App& parent, const char* name, const char* help, PolicyOp
 
 void add_get(CLI::App& parent, Choice& choice) {
   const auto options = std::make_shared<PolicyOptions>();
-  CLI::App* command = add_one(parent, "get", "Show how new data is kept there", *options);
+  CLI::App* command = add_one(parent, "get", "Show how data is kept there", *options);
   add_examples(*command, "  dfs policy get /photos");
   command->callback([options, &choice] { choice.set([options] { return get(*options); }); });
 }
 
 void add_set(CLI::App& parent, Choice& choice) {
   const auto options = std::make_shared<PolicyOptions>();
-  CLI::App* command = add_one(parent, "set", "Say how new data is kept there", *options);
+  CLI::App* command = add_one(parent, "set", "Say how data is kept there", *options);
   command->add_option("--replicas", options->replicas, "Copies of each chunk; 0: as the directory above");
   command->add_option("--chunk-size", options->chunk_size,
                       "Where files are cut, such as 4MiB; 0: as the directory above");
   add_examples(*command,
-               "  dfs policy set /scratch --replicas 1\n"
+               "  dfs policy set /scratch --replicas 1     what is there follows: see dfs status\n"
                "  dfs policy set /videos --chunk-size 64MiB\n"
                "  dfs policy set /scratch --replicas 0");
   command->callback([options, &choice] { choice.set([options] { return set(*options); }); });
@@ -124,7 +124,7 @@ void add_set(CLI::App& parent, Choice& choice) {
 
 void add_policy_command(CLI::App& parent, Choice& choice) {
   CLI::App* policy = parent.add_subcommand(
-      "policy", "Copies and chunk size of new data, per directory; what is there stays as it is");
+      "policy", "Copies and chunk size of data, per directory; what is there is brought to other copies");
   policy->require_subcommand(1);
   add_examples(*policy,
                "  dfs policy get /photos\n"

@@ -56,6 +56,21 @@ void print_servers(const GroupTable& table, const RepairStatus& repair) {
   print(rows.empty() ? "no storage server has registered yet\n" : rows.text());
 }
 
+// What is brought to another number of copies, because a policy was set.
+void print_conversion(const ConversionStatus& conversion) {
+  if (conversion.directories > 0)
+    print_line(fmt::format("policy: {} directories are yet to be looked through",
+                           conversion.directories));
+  if (conversion.files == 0) return;
+  std::string line = fmt::format(
+      "policy: {} files ({}) are brought to another number of copies, {} a second", conversion.files,
+      format_size(conversion.bytes), format_size(conversion.bytes_per_second));
+  if (conversion.seconds_left)
+    line += fmt::format(", {} {} to go", conversion.directories > 0 ? "at least" : "about",
+                        format_duration(static_cast<std::int64_t>(*conversion.seconds_left)));
+  print_line(line);
+}
+
 // How far the copies are, in lines; nothing if all is well.
 void print_repair(std::uint64_t copies, const RepairStatus& repair) {
   if (copies > 0) {
@@ -70,6 +85,7 @@ void print_repair(std::uint64_t copies, const RepairStatus& repair) {
   if (copies > 0 || repair.moving > 0)
     print_line(fmt::format("repair: {} copies ({}) made since the metadata server began",
                            repair.copied_chunks, format_size(repair.copied_bytes)));
+  print_conversion(repair.conversion);
   for (const std::string& note : repair.notes) print_line("repair: " + note);
   for (const ChunkId chunk : repair.lost) print_line("lost: chunk " + to_string(chunk));
 }
@@ -150,6 +166,12 @@ nlohmann::json repair_json(const RepairStatus& repair) {
                          {"lost", std::move(lost)},
                          {"notes", repair.notes}};
   if (repair.seconds_left) json["seconds_left"] = *repair.seconds_left;
+  const ConversionStatus& conversion = repair.conversion;
+  json["conversion"] = {{"directories", conversion.directories},
+                        {"files", conversion.files},
+                        {"bytes", conversion.bytes},
+                        {"bytes_per_second", conversion.bytes_per_second}};
+  if (conversion.seconds_left) json["conversion"]["seconds_left"] = *conversion.seconds_left;
   nlohmann::json comparing = nlohmann::json::object();
   for (const ServerCondition& server : repair.servers)
     if (server.groups_to_compare > 0)

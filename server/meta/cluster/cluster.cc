@@ -69,7 +69,8 @@ Result<HeartbeatResult> Cluster::heartbeat(Transaction& txn, const HeartbeatArgs
   for (const auto& [id, known] : groups_)
     for (const GroupMember& member : known.group.members)
       if (member.server == args.server) member_of.push_back(id);
-  GarbageCollector::Batch batch = TRY(garbage_.next(txn, row_.totals(), *this, args.server, member_of));
+  GarbageCollector::Batch batch = TRY(garbage_.next(txn, row_.totals(), *this, args.server, member_of,
+                                                    clock_.now()));
   result.to_delete = std::move(batch.chunks);
   result.more = batch.more;
   return result;

@@ -87,7 +87,12 @@ class Cluster final : public GroupDirectory {
   bool knows(GroupId group) const override { return groups_.contains(group); }
   std::vector<ServerId> members_of(GroupId group) const override;
   std::vector<ServerId> late_members_of(GroupId group) const override;
+  std::uint32_t replicas_of(GroupId group) const override;
   std::uint64_t given_up_below(GroupId group) const override;
+
+  // A chunk that is garbage now and that power loss could make needed again: no
+  // server is told of it before the batch is surely on stable media.
+  void hold_garbage(ChunkId chunk);
 
   // --- memberships -----------------------------------------------------------------
 

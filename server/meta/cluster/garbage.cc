@@ -47,10 +47,16 @@ Result<bool> GarbageCollector::drop_strangers(Transaction& txn, Totals& totals,
   return true;
 }
 
+void GarbageCollector::hold(ChunkId chunk, SteadyTime until, SteadyTime now) {
+  std::erase_if(held_, [&](const auto& entry) { return entry.second <= now; });
+  held_[chunk] = until;
+}
+
 Result<GarbageCollector::Batch> GarbageCollector::next(Transaction& txn, Totals& totals,
                                                        const GroupDirectory& directory,
                                                        ServerId server,
-                                                       const std::vector<GroupId>& groups) {
+                                                       const std::vector<GroupId>& groups,
+                                                       SteadyTime now) {
   Batch batch;
   std::size_t examined = 0;
   ChunkId& cursor = cursors_[server];
@@ -61,7 +67,9 @@ Result<GarbageCollector::Batch> GarbageCollector::next(Transaction& txn, Totals&
       const auto rows = TRY(txn.rows<tables::Garbage>(from, end_of_group(group), kRowsAtOnce));
       for (const auto& row : rows) {
         const bool waits = TRY(drop_strangers(txn, totals, members, row));
-        if (waits && names(row.record, server)) batch.chunks.push_back(row.key);
+        const auto held = held_.find(row.key);
+        const bool may_go = held == held_.end() || now >= held->second;
+        if (waits && may_go && names(row.record, server)) batch.chunks.push_back(row.key);
         cursor = following(row.key);
         ++examined;
         if (batch.chunks.size() < kGarbageChunksMax && examined < kGarbageExaminedMax) continue;

@@ -13,6 +13,7 @@
 #include <map>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "server/meta/ops/operation.h"
@@ -35,11 +36,14 @@ class GarbageCollector {
   static Result<void> acknowledge(Transaction& txn, Totals& totals, ServerId server,
                                   const std::vector<ChunkId>& chunks);
 
+  // Tells nobody of `chunk` before `until`.
+  void hold(ChunkId chunk, SteadyTime until, SteadyTime now);
+
   // What `server` should delete next. Goes round through the rows of
   // `groups` (ascending; those it is a member of), so that rows which wait
   // for other servers do not hide those behind them.
   Result<Batch> next(Transaction& txn, Totals& totals, const GroupDirectory& directory,
-                     ServerId server, const std::vector<GroupId>& groups);
+                     ServerId server, const std::vector<GroupId>& groups, SteadyTime now);
 
  private:
   // Drops from a row who is no member any more. False: nobody is left, and the
@@ -49,6 +53,7 @@ class GarbageCollector {
                                      const Row<tables::Garbage>& row);
 
   std::map<ServerId, ChunkId> cursors_;  // where each goes on
+  std::map<ChunkId, SteadyTime> held_;   // until when
 };
 
 }  // namespace dfs

@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 // the others a heartbeat later; what he uploaded before is named by a commit
 // within seconds. Comparing lists finds what takes longer.
 constexpr auto kLateFor = 10min;
+// Some of the longest intervals at which the log is synced.
+constexpr auto kGarbageHold = 3s;
 // Clients give up ids that expire within a minute: shorter times are for tests.
 constexpr auto kExpiryMin = 4min;
 
@@ -112,6 +114,15 @@ Result<void> Cluster::set_draining(Transaction& txn, ServerId server, bool drain
   changed_draining_.emplace(server, node->draining);
   nodes_.set_draining(server, draining);
   return {};
+}
+
+std::uint32_t Cluster::replicas_of(GroupId group) const {
+  const auto found = groups_.find(group);
+  return found == groups_.end() ? 0 : found->second.replicas;
+}
+
+void Cluster::hold_garbage(ChunkId chunk) {
+  garbage_.hold(chunk, clock_.now() + kGarbageHold, clock_.now());
 }
 
 // --- ids that are given up ----------------------------------------------------------

@@ -68,6 +68,9 @@ void ClusterRow::write_to(Transaction& txn) {
   record_.missing = totals_.missing;
   record_.missing_bytes = totals_.missing_bytes;
   record_.garbage = totals_.garbage;
+  record_.walks = totals_.walks;
+  record_.conversions = totals_.conversions;
+  record_.conversion_bytes = totals_.conversion_bytes;
   txn.put<tables::Cluster>(ClusterKey{}, record_);
 }
 

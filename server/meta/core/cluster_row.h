@@ -43,8 +43,15 @@ class ClusterRow final : public IdSource {
 
  private:
   static Totals totals_of(const ClusterRecord& record) {
-    return {record.inodes,  record.chunks,        record.chunk_bytes,
-            record.missing, record.missing_bytes, record.garbage};
+    return {.inodes = record.inodes,
+            .chunks = record.chunks,
+            .chunk_bytes = record.chunk_bytes,
+            .missing = record.missing,
+            .missing_bytes = record.missing_bytes,
+            .garbage = record.garbage,
+            .walks = record.walks,
+            .conversions = record.conversions,
+            .conversion_bytes = record.conversion_bytes};
   }
 
   ClusterRecord record_;

@@ -92,6 +92,14 @@ Result<void> CoreState::read_tables(const KvStore& store) {
     return {};
   }));
   row.totals().garbage = TRY(count_rows<tables::Garbage>(store));
+  row.totals().walks = TRY(count_rows<tables::Walks>(store));
+  row.totals().conversions = row.totals().conversion_bytes = 0;
+  TRY(for_each_row<tables::Conversions>(
+      store, [&](InodeId, ConversionRecord&& record) -> Result<void> {
+        ++row.totals().conversions;
+        row.totals().conversion_bytes += record.bytes;
+        return {};
+      }));
   row.totals().missing = row.totals().missing_bytes = 0;
   TRY(for_each_row<tables::Missing>(
       store, [&](const MissingKey& key, MissingRecord&& record) -> Result<void> {

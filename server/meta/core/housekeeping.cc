@@ -31,6 +31,7 @@ class HousekeepingJob final : public CoreJob {
     evict_silent(state);
     TRY(end_session(state));
     repairs_ = TRY(state.repair.look_after(state.txn));
+    TRY(convert(state));
     purge_orphans(state);
     return {};
   }
@@ -41,6 +42,7 @@ class HousekeepingJob final : public CoreJob {
     state->roll.look(state->sessions, state->row.record().next_session);
     const SteadyTime now = state->clock.now();
     if (!committed) {
+      state->repair.look_refused();
       for (const InodeId inode : purged_) state->orphans.add(inode, now + kRetryDelay);
       for (const InodeId inode : unfinished_) state->orphans.add(inode, now + kRetryDelay);
       return;
@@ -54,6 +56,8 @@ class HousekeepingJob final : public CoreJob {
       log_info("sessions", "session {} has ended", ended_->value());
       state->sessions.remove(*ended_);
     }
+    // They tell how many copies new chunks are to have.
+    for (const InodeId inode : converted_) state->leases.ask_others({SessionId{}, inode});
     *more_ = slice_full_ || !unfinished_.empty() || ending_ || repairs_;
   }
 
@@ -71,6 +75,15 @@ class HousekeepingJob final : public CoreJob {
           state.sessions, id,
           fmt::format("it has not come back within {} ms of the server's start", time.count()),
           now);
+  }
+
+  Result<void> convert(CoreState& state) {
+    // Who has leases on what changes is to hear of it.
+    if (!state.sessions.leases_are_known()) return {};
+    const bool more = TRY(
+        state.repair.convert(state.txn, state.context(Caller{}, SessionId{}), converted_));
+    repairs_ = repairs_ || more;
+    return {};
   }
 
   Result<void> end_session(CoreState& state) {
@@ -112,6 +125,7 @@ class HousekeepingJob final : public CoreJob {
   std::optional<SessionId> ended_;
   std::vector<InodeId> purged_;      // nothing is left to do for them
   std::vector<InodeId> unfinished_;
+  std::vector<InodeId> converted_;   // their attributes have changed
 };
 
 }  // namespace

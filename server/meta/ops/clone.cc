@@ -1,6 +1,7 @@
 // clone: a range of one file becomes part of another, without its bytes.
 #include <algorithm>
 
+#include "server/meta/ops/conversions.h"
 #include "server/meta/ops/extent_map.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/operations.h"
@@ -61,6 +62,7 @@ Result<void> lay(Transaction& txn, const OperationContext& context, const CloneA
     fill_hole(txn, args.inode, target, piece, references);
   }
   target.size = std::max(target.size, end);
+  TRY(check_copies(txn, context, args.inode, target, extents));
   return references.apply(txn, context);
 }
 

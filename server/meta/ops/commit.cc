@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/rpc/protocol.h"
+#include "server/meta/ops/conversions.h"
 #include "server/meta/ops/extent_map.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/missing_copies.h"
@@ -76,6 +77,8 @@ Result<void> commit_file(Transaction& txn, const OperationContext& context,
     TRY(punch_hole(txn, file.inode, record, span_of(hole), references));
   for (const Extent& extent : file.extents)
     TRY(lay_extent(txn, file.inode, record, extent, references));
+  // A client may not know yet that other copies are asked for.
+  TRY(check_copies(txn, context, file.inode, record, file.extents));
   record.size = std::max(record.size, file.size_at_least);
   if (!file.extents.empty() || !file.holes.empty() || record.size != size) {
     ++record.data_change;

@@ -40,6 +40,8 @@ class GroupDirectory {
   virtual std::vector<ServerId> members_of(GroupId group) const = 0;
   // Those that joined so lately that who uploads a chunk may not have known of them.
   virtual std::vector<ServerId> late_members_of(GroupId) const { return {}; }
+  // How many copies its chunks are to have; 0: not known.
+  virtual std::uint32_t replicas_of(GroupId) const { return 0; }
   // Chunks with smaller serial numbers that no file names have been given up:
   // their copies may be gone.
   virtual std::uint64_t given_up_below(GroupId) const { return 0; }
@@ -80,6 +82,9 @@ struct Totals {
   std::uint64_t missing = 0;      // copies that servers lack
   std::uint64_t missing_bytes = 0;
   std::uint64_t garbage = 0;      // chunks that are to be deleted
+  std::uint64_t walks = 0;        // directories whose files have yet to get their number of copies
+  std::uint64_t conversions = 0;  // files whose chunks have yet to
+  std::uint64_t conversion_bytes = 0;
   friend bool operator==(const Totals&, const Totals&) = default;
 };
 

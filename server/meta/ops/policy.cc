@@ -1,6 +1,7 @@
 // set_policy, get_policy, and which policy holds where.
 #include <string>
 
+#include "server/meta/ops/conversions.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/operations.h"
 
@@ -54,6 +55,9 @@ Result<AttributesResult> set_policy(Transaction& txn, const OperationContext& co
     const Policy policy = TRY(effective_policy(txn, context, args.inode));
     record->replicas = policy.replicas;
     record->chunk_size = policy.chunk_size;
+    if (args.replicas) TRY(note_conversion(txn, context.totals, args.inode, *record));
+  } else if (args.replicas) {
+    TRY(note_walk(txn, context.totals, args.inode));
   }
   attributes_changed(*record, context.now);
   return AttributesResult{attributes_of(args.inode, *record)};

@@ -1,3 +1,4 @@
+#include "server/meta/ops/conversions.h"
 #include "server/meta/ops/directory.h"
 #include "server/meta/ops/inodes.h"
 #include "server/meta/ops/names.h"
@@ -81,9 +82,10 @@ RemovedResult result_of(const RenameArgs& args, const Directories& directories) 
 }
 
 Result<InodeRecord*> moved_to(Transaction& txn, const OperationContext& context, InodeId inode,
-                              InodeId parent) {
+                              InodeId from, InodeId parent) {
   InodeRecord* record = TRY(edit_inode(txn, context, inode));
   record->parent = parent;
+  TRY(moved_between(txn, context, inode, *record, from, parent));
   attributes_changed(*record, context.now);
   return record;
 }
@@ -97,8 +99,8 @@ Result<RemovedResult> exchange(Transaction& txn, const OperationContext& context
                      {target.inode, target.type}));
   TRY(redirect_entry(txn, context, args.new_parent, *directories.to, args.new_name, target,
                      {source.inode, source.type}));
-  TRY(moved_to(txn, context, target.inode, args.parent));
-  const InodeRecord* moved = TRY(moved_to(txn, context, source.inode, args.new_parent));
+  TRY(moved_to(txn, context, target.inode, args.new_parent, args.parent));
+  const InodeRecord* moved = TRY(moved_to(txn, context, source.inode, args.parent, args.new_parent));
   RemovedResult result = result_of(args, directories);
   result.moved = attributes_of(source.inode, *moved);
   return result;
@@ -136,7 +138,7 @@ Result<RemovedResult> move(Transaction& txn, const OperationContext& context,
     TRY(add_entry(txn, context, args.new_parent, *directories.to, args.new_name,
                   {source.inode, source.type}));
   }
-  const InodeRecord* moved = TRY(moved_to(txn, context, source.inode, args.new_parent));
+  const InodeRecord* moved = TRY(moved_to(txn, context, source.inode, args.parent, args.new_parent));
   RemovedResult result = result_of(args, directories);
   result.removed = removed;
   result.moved = attributes_of(source.inode, *moved);

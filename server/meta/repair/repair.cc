@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "server/meta/ops/conversions.h"
 #include "server/meta/ops/missing_copies.h"
+#include "server/meta/repair/policy_walk.h"
 
 namespace dfs {
 namespace {
@@ -13,6 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kLookInterval = 500ms;
+// Then there may be more to copy for other numbers of copies.
+constexpr std::chrono::milliseconds kConvertingPause{200};
 constexpr std::size_t kPurgedAtOnce = 1'024;
 // Rows looked at to see whether a joining member lacks nothing but what is lost.
 constexpr std::size_t kLostRowsMax = 64;
@@ -25,6 +29,7 @@ Repair::Repair(const Clock& clock, Cluster& cluster, ClusterRow& row, const Repa
       row_(row),
       options_(options),
       queue_(clock, cluster),
+      conversion_(clock, cluster),
       moves_(cluster),
       copies_made_(metrics().counter("dfs_meta_repair_copies_total", "Copies made by repair.")),
       bytes_made_(metrics().counter("dfs_meta_repair_bytes_total",
@@ -33,7 +38,10 @@ Repair::Repair(const Clock& clock, Cluster& cluster, ClusterRow& row, const Repa
       missing_bytes_(metrics().gauge("dfs_meta_missing_bytes", "Bytes of those copies.")),
       lost_(metrics().gauge("dfs_meta_lost_chunks", "Chunks without any good copy.")),
       moving_(metrics().gauge("dfs_meta_moving_memberships",
-                              "Places in replica groups that are being taken over.")) {}
+                              "Places in replica groups that are being taken over.")),
+      converting_(metrics().gauge("dfs_meta_converting_files",
+                                  "Files yet to be brought to another number of copies.")),
+      converting_bytes_(metrics().gauge("dfs_meta_converting_bytes", "Bytes in those files.")) {}
 
 void Repair::load(const MissingKey& key) {
   const GroupId group = key.chunk.group();
@@ -67,6 +75,7 @@ Result<RepairResult> Repair::exchange(Transaction& txn, const RepairArgs& args) 
     result.to_delete = std::move(found.to_delete);
   }
   result.to_copy = TRY(queue_.next(txn, row_.totals(), args.server));
+  if (result.to_copy.empty()) conversion_.add_tasks(args.server, result.to_copy);
   result.list = care.lists.next(now, cluster_.table_version());
   result.list_groups = care.lists.wants_groups();
   result.pause = pause_of(result, care);
@@ -89,8 +98,14 @@ Repair::Care& Repair::care_for(ServerId server, const Node& node) {
 
 Result<void> Repair::take_outcome(Transaction& txn, Care& care, const RepairArgs& args) {
   for (const ChunkId chunk : args.copied)
-    TRY(queue_.copied(txn, row_.totals(), args.server, chunk));
-  for (const CopyFailure& failure : args.failed) queue_.failed(args.server, failure);
+    if (!conversion_.copied(args.server, chunk))
+      TRY(queue_.copied(txn, row_.totals(), args.server, chunk));
+  for (const CopyFailure& failure : args.failed) {
+    if (conversion_.failed(args.server, failure)) continue;
+    const MissingRecord* wanted =
+        TRY(txn.find<tables::Missing>(MissingKey{args.server, failure.chunk}));
+    if (wanted != nullptr) queue_.failed(args.server, failure);
+  }
   for (const ChunkId chunk : args.damaged) TRY(reported(txn, args.server, chunk));
   care.lists.copied(args.copied.size());
   copied_chunks_ += args.copied.size();
@@ -107,6 +122,7 @@ std::chrono::milliseconds Repair::pause_of(const RepairResult& result, const Car
   if (work) return 0ms;
   if (care.lists.urgent()) return 50ms;
   const std::chrono::milliseconds idle = cluster_.heartbeat_interval();
+  if (conversion_.busy()) return std::min(kConvertingPause, idle);
   return care.lists.busy() ? std::min(1'000ms, idle) : idle;
 }
 
@@ -162,6 +178,33 @@ Result<bool> Repair::look_after(Transaction& txn) {
   }));
   to_purge_.insert(to_purge_.end(), dropped.begin(), dropped.end());
   return more || !to_purge_.empty();
+}
+
+Result<bool> Repair::convert(Transaction& txn, const OperationContext& context,
+                             std::vector<InodeId>& changed) {
+  bool more = false;
+  if (context.totals.walks > 0) {
+    auto step = walk_some(txn, context);
+    if (step) {
+      changed.insert(changed.end(), step->changed.begin(), step->changed.end());
+      more = step->more;
+    } else {
+      TRY(give_up_walk(txn, context, step.error()));
+    }
+  }
+  const bool more_files = TRY(conversion_.step(txn, context));
+  return more || more_files;
+}
+
+// Its rows do not hold; the others go on.
+Result<void> Repair::give_up_walk(Transaction& txn, const OperationContext& context,
+                                  const Error& error) {
+  const auto rows = TRY(txn.rows<tables::Walks>(InodeId{}, InodeId{UINT64_MAX}, 1));
+  if (rows.empty()) return {};
+  const InodeId directory = rows.front().key;
+  log_error("repair", "the files in directory {} keep their number of copies: {}",
+            directory.value(), error.to_string());
+  return ops::forget_walk(txn, context.totals, directory);
 }
 
 Result<bool> Repair::is_filled(Transaction& txn, GroupId group, ServerId server) {

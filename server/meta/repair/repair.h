@@ -16,6 +16,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -24,6 +25,7 @@
 #include "common/rpc/meta_api.h"
 #include "server/meta/cluster/cluster.h"
 #include "server/meta/core/cluster_row.h"
+#include "server/meta/repair/conversion.h"
 #include "server/meta/repair/copy_queue.h"
 #include "server/meta/repair/copy_rate.h"
 #include "server/meta/repair/membership_moves.h"
@@ -47,6 +49,12 @@ class Repair {
 
   // What is due from time to time; a few milliseconds. True: there is more.
   Result<bool> look_after(Transaction& txn);
+  // The same for what is to be kept in another number of copies. Adds to
+  // `changed` the files whose attributes have changed.
+  Result<bool> convert(Transaction& txn, const OperationContext& context,
+                       std::vector<InodeId>& changed);
+  // The batch of either was refused.
+  void look_refused() { conversion_.refused(); }
 
   // A client found the copy of a server bad, or not there.
   Result<void> reported(Transaction& txn, ServerId server, ChunkId chunk);
@@ -69,6 +77,7 @@ class Repair {
   std::vector<GroupId> in_order(ServerId server, const std::vector<GroupId>& told) const;
   Result<bool> is_filled(Transaction& txn, GroupId group, ServerId server);
   Result<bool> purge_some(Transaction& txn);
+  Result<void> give_up_walk(Transaction& txn, const OperationContext& context, const Error& error);
   std::string server_state(ServerId server, const Node& node) const;
   std::vector<std::string> notes() const;
   void add_notes_on_restoring(std::vector<std::string>& notes) const;
@@ -78,6 +87,7 @@ class Repair {
   ClusterRow& row_;
   const RepairOptions options_;
   CopyQueue queue_;
+  Conversion conversion_;
   MembershipMoves moves_;
   std::map<ServerId, Care> cares_;
   std::deque<MembershipMoves::Dropped> to_purge_;  // rows `M` of former members
@@ -93,6 +103,8 @@ class Repair {
   Gauge& missing_bytes_;
   Gauge& lost_;
   Gauge& moving_;
+  Gauge& converting_;
+  Gauge& converting_bytes_;
 };
 
 }  // namespace dfs

@@ -47,6 +47,8 @@ RepairStatus Repair::status() const {
                               care == cares_.end() ? 0 : care->second.lists.groups_left()});
   }
   status.notes = notes();
+  for (std::string& note : conversion_.notes(row_.totals())) status.notes.push_back(std::move(note));
+  status.conversion = conversion_.status(row_.totals());
   return status;
 }
 
@@ -111,6 +113,8 @@ void Repair::show_counts() const {
   missing_bytes_.set(static_cast<double>(row_.totals().missing_bytes));
   lost_.set(static_cast<double>(queue_.lost().all().size()));
   moving_.set(static_cast<double>(moves_.facts().moving));
+  converting_.set(static_cast<double>(row_.totals().conversions));
+  converting_bytes_.set(static_cast<double>(row_.totals().conversion_bytes));
 }
 
 }  // namespace dfs

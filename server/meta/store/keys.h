@@ -8,7 +8,8 @@
 //   I inode            D parent name      E parent cookie    X inode offset
 //   A inode name       C chunk            G chunk            O inode
 //   P group            M server chunk     N server           S session
-//   R session sequence                    cluster
+//   R session sequence  V inode           W inode            T chunk
+//   cluster
 //
 // C and G sort by group first: a chunk id has its group in the high bits.
 #pragma once

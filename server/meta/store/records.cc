@@ -215,6 +215,47 @@ bool decode(std::string_view bytes, MissingRecord& record) {
   return true;
 }
 
+void encode(const ConversionRecord& record, std::string& out) {
+  auto& message = scratch<v1::ConversionRecord>();
+  message.set_position(record.position);
+  message.set_bytes(record.bytes);
+  serialize(message, out);
+}
+
+bool decode(std::string_view bytes, ConversionRecord& record) {
+  auto& message = scratch<v1::ConversionRecord>();
+  if (!parse_into(bytes, message)) return false;
+  record.position = message.position();
+  record.bytes = message.bytes();
+  return true;
+}
+
+void encode(const WalkRecord& record, std::string& out) {
+  auto& message = scratch<v1::WalkRecord>();
+  message.set_cookie(record.cookie);
+  serialize(message, out);
+}
+
+bool decode(std::string_view bytes, WalkRecord& record) {
+  auto& message = scratch<v1::WalkRecord>();
+  if (!parse_into(bytes, message)) return false;
+  record.cookie = message.cookie();
+  return true;
+}
+
+void encode(const TwinRecord& record, std::string& out) {
+  auto& message = scratch<v1::TwinRecord>();
+  message.set_chunk(record.chunk.value());
+  serialize(message, out);
+}
+
+bool decode(std::string_view bytes, TwinRecord& record) {
+  auto& message = scratch<v1::TwinRecord>();
+  if (!parse_into(bytes, message)) return false;
+  record.chunk = ChunkId{message.chunk()};
+  return true;
+}
+
 // --- the cluster -----------------------------------------------------------------------
 
 void encode(const GroupRecord& record, std::string& out) {
@@ -331,6 +372,9 @@ void encode(const ClusterRecord& record, std::string& out) {
   message.set_restored(record.restored);
   message.set_restored_state(record.restored_state);
   message.set_keep_unknown_until(record.keep_unknown_until);
+  message.set_walks(record.walks);
+  message.set_conversions(record.conversions);
+  message.set_conversion_bytes(record.conversion_bytes);
   serialize(message, out);
 }
 
@@ -357,6 +401,9 @@ bool decode(std::string_view bytes, ClusterRecord& record) {
   record.restored = message.restored();
   record.restored_state = message.restored_state();
   record.keep_unknown_until = message.keep_unknown_until();
+  record.walks = message.walks();
+  record.conversions = message.conversions();
+  record.conversion_bytes = message.conversion_bytes();
   return true;
 }
 

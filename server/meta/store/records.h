@@ -92,6 +92,16 @@ struct MissingRecord {
   std::uint32_t length = 0;
   std::vector<ServerId> sources = {};  // that have it without being members
 };
+struct ConversionRecord {
+  std::uint64_t position = 0;  // what of the file is before it has been looked at
+  std::uint64_t bytes = 0;     // in extents that have not
+};
+struct WalkRecord {
+  std::uint64_t cookie = 0;  // entries up to it are done
+};
+struct TwinRecord {
+  ChunkId chunk;
+};
 struct ServerRecord {
   std::string identity;
   std::string address;
@@ -139,6 +149,9 @@ struct ClusterRecord {
   WallNanos restored_state = 0;
   // Until then, chunks that nothing names may be the only copy of what is newer.
   WallNanos keep_unknown_until = 0;
+  std::uint64_t walks = 0;             // directories (rows W)
+  std::uint64_t conversions = 0;       // files (rows V)
+  std::uint64_t conversion_bytes = 0;
 };
 
 void encode(const InodeRecord& record, std::string& out);
@@ -151,6 +164,9 @@ void encode(const GarbageRecord& record, std::string& out);
 void encode(const OrphanRecord& record, std::string& out);
 void encode(const GroupRecord& record, std::string& out);
 void encode(const MissingRecord& record, std::string& out);
+void encode(const ConversionRecord& record, std::string& out);
+void encode(const WalkRecord& record, std::string& out);
+void encode(const TwinRecord& record, std::string& out);
 void encode(const ServerRecord& record, std::string& out);
 void encode(const SessionRecord& record, std::string& out);
 void encode(const ReplyRecord& record, std::string& out);
@@ -166,6 +182,9 @@ bool decode(std::string_view bytes, GarbageRecord& record);
 bool decode(std::string_view bytes, OrphanRecord& record);
 bool decode(std::string_view bytes, GroupRecord& record);
 bool decode(std::string_view bytes, MissingRecord& record);
+bool decode(std::string_view bytes, ConversionRecord& record);
+bool decode(std::string_view bytes, WalkRecord& record);
+bool decode(std::string_view bytes, TwinRecord& record);
 bool decode(std::string_view bytes, ServerRecord& record);
 bool decode(std::string_view bytes, SessionRecord& record);
 bool decode(std::string_view bytes, ReplyRecord& record);

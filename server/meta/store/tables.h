@@ -108,6 +108,36 @@ struct Missing {
   static constexpr std::string_view kName = "missing copy";
   static constexpr bool kCached = false;
 };
+// Files whose chunks may have another number of copies than the file. A row
+// may outlive its file.
+struct Conversions {
+  using Key = InodeId;
+  using View = InodeId;
+  using Record = ConversionRecord;
+  static constexpr char kPrefix = 'V';
+  static constexpr std::string_view kName = "conversion";
+  static constexpr bool kCached = false;
+};
+// Directories in which files may have another number of copies than theirs. A
+// row may outlive its directory.
+struct Walks {
+  using Key = InodeId;
+  using View = InodeId;
+  using Record = WalkRecord;
+  static constexpr char kPrefix = 'W';
+  static constexpr std::string_view kName = "walk";
+  static constexpr bool kCached = false;
+};
+// Chunks that were copied for some of the files that share them. A row may
+// outlive either chunk; ids never come again.
+struct Twins {
+  using Key = ChunkId;
+  using View = ChunkId;
+  using Record = TwinRecord;
+  static constexpr char kPrefix = 'T';
+  static constexpr std::string_view kName = "twin";
+  static constexpr bool kCached = false;
+};
 struct Servers {
   using Key = ServerId;
   using View = ServerId;

@@ -114,7 +114,8 @@ class Transaction {
              Overlay<tables::Extents>, Overlay<tables::Xattrs>, Overlay<tables::Chunks>,
              Overlay<tables::Garbage>, Overlay<tables::Orphans>, Overlay<tables::Groups>,
              Overlay<tables::Missing>, Overlay<tables::Servers>, Overlay<tables::Sessions>,
-             Overlay<tables::Replies>, Overlay<tables::Cluster>>
+             Overlay<tables::Replies>, Overlay<tables::Conversions>, Overlay<tables::Walks>,
+             Overlay<tables::Twins>, Overlay<tables::Cluster>>
       overlays_;
 };
 

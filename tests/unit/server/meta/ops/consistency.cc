@@ -156,6 +156,11 @@ class Check {
       ++counted_.missing;
       counted_.missing_bytes += row.record.length;
     }
+    counted_.walks = all_rows<tables::Walks>(store_).size();
+    for (const auto& row : all_rows<tables::Conversions>(store_)) {
+      ++counted_.conversions;
+      counted_.conversion_bytes += row.record.bytes;
+    }
   }
 
   void xattrs() {
