@@ -132,6 +132,7 @@ void put(const RepairStatus& repair, v1::RepairStatus& message) {
   }
   for (const std::string& note : repair.notes) message.add_notes(note);
   put(repair.conversion, *message.mutable_conversion());
+  message.set_balancing(repair.balancing);
 }
 void put(const ClusterStatusResult& result, v1::Response& to) {
   v1::ClusterStatusResult& message = *to.mutable_cluster_status();
@@ -334,6 +335,7 @@ RepairStatus repair_from(v1::RepairStatus&& message) {
                               server.groups_to_compare()});
   for (std::string& note : *message.mutable_notes()) repair.notes.push_back(std::move(note));
   repair.conversion = conversion_from(message.conversion());
+  repair.balancing = message.balancing();
   return repair;
 }
 Result<MetaResult> taken(v1::ClusterStatusResult&& message) {

@@ -365,6 +365,7 @@ struct RepairStatus {
   std::vector<ServerCondition> servers;
   std::vector<std::string> notes;       // sentences for people
   ConversionStatus conversion;
+  std::uint64_t balancing = 0;          // of `moving`: to even out how full servers are
 };
 struct ClusterStatusResult {
   std::string cluster;

@@ -122,6 +122,8 @@ Result<void> MetaConfig::read(ConfigFile& file) {
   TRY(file.read("compare_pause_ms", compare_pause, milliseconds{0}, milliseconds{3'600'000}));
   TRY(file.read("compare_interval_ms", compare_interval, milliseconds{1'000},
                 milliseconds{366 * 86'400'000LL}));
+  TRY(file.read("balance", balance));
+  TRY(file.read("balance_pause_ms", balance_pause, milliseconds{100}, milliseconds{86'400'000}));
   TRY(file.read("session_timeout_ms", session_timeout, milliseconds{1'000},
                 milliseconds{86'400'000}));
   TRY(file.read("lease_time_ms", lease_time, milliseconds{100}, milliseconds{600'000}));

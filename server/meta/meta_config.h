@@ -72,6 +72,10 @@ struct MetaConfig {
   // to be sure; a part is 1,024 chunks. And how often that begins.
   std::chrono::milliseconds compare_pause{1'000};
   std::chrono::milliseconds compare_interval{86'400'000};
+  // Memberships of full servers move to less full ones, while nothing is in
+  // danger; so long after the last such move.
+  bool balance = true;
+  std::chrono::milliseconds balance_pause{60'000};
   std::chrono::milliseconds session_timeout{60'000};     // disconnected for longer: ended
   // How long a session may take to give back a lease that somebody waits for;
   // then it is ended.

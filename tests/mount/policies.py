@@ -1,9 +1,12 @@
-"""Policies that are set later: data moves and stays whole."""
+"""Policies that are set later, servers that are added, disks that fail: data moves and stays whole."""
+
+import contextlib
+import os
 
 from harness import KIB, MIB, check, run, seeded, wait_until, write_file
 
 from failures import find_in_files
-from repair import quick, wait_whole
+from repair import number_of, quick, wait_whole
 
 SIZES = (100, 6 * KIB, 300 * KIB, 3 * MIB)
 
@@ -72,3 +75,41 @@ def a_directory_gets_more_copies_and_fewer_again(space):
         cluster.restart_mounts_cold()
         files.check()
         cluster.check_all_alive()
+
+
+@contextlib.contextmanager
+def small_disks(space, places, size):
+    with contextlib.ExitStack() as mounted:
+        for place in places:
+            image = space.path(f"{place.name}.img")
+            with open(image, "wb") as file:
+                file.truncate(size)
+            run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1", image)
+            place.mkdir(parents=True)
+            run("mount", "-o", "loop", image, place)
+            mounted.callback(run, "umount", "-l", place, ok=(0, 32))  # or away already
+        yield
+
+
+def a_server_that_is_added_gets_its_share(space):
+    names = ["storage1", "storage2", "storage3", "storage4"]
+    quick(meta_balance_pause_ms=500)
+    places = [space.directory / "cluster" / name for name in names]
+    with small_disks(space, places[:3], 800 * MIB), contextlib.ExitStack() as later:
+        with space.cluster(servers=3, replicas=2, extra=["storage=--reserve=64MiB"]) as cluster:
+            files = Bodies(cluster, cluster.mount, seeded("balance"), 48, sizes=(3 * MIB,))
+            later.enter_context(small_disks(space, places[3:], 800 * MIB))
+            cluster.local("up", "--servers", "4")
+            four = number_of(cluster, "storage4")
+
+            def has_its_share():
+                members = [member for group in cluster.status()["groups"] for member in group["members"]
+                           if member["server"] == four]
+                return (members and all(member["state"] == "active" for member in members)
+                        and sum(files.copies(["storage4"])) >= 8)
+            wait_until(has_its_share, "the new server has some of the old files", limit=60, pause=0.5)
+            wait_whole(cluster)
+            files.wait_for_copies(names, 2)
+            cluster.restart_mounts_cold()
+            files.check()
+            cluster.check_all_alive()

@@ -85,6 +85,9 @@ void print_repair(std::uint64_t copies, const RepairStatus& repair) {
   if (copies > 0 || repair.moving > 0)
     print_line(fmt::format("repair: {} copies ({}) made since the metadata server began",
                            repair.copied_chunks, format_size(repair.copied_bytes)));
+  if (repair.balancing > 0)
+    print_line(fmt::format("balance: {} places in groups move to servers that are less full",
+                           repair.balancing));
   print_conversion(repair.conversion);
   for (const std::string& note : repair.notes) print_line("repair: " + note);
   for (const ChunkId chunk : repair.lost) print_line("lost: chunk " + to_string(chunk));
@@ -166,6 +169,7 @@ nlohmann::json repair_json(const RepairStatus& repair) {
                          {"lost", std::move(lost)},
                          {"notes", repair.notes}};
   if (repair.seconds_left) json["seconds_left"] = *repair.seconds_left;
+  json["balancing_memberships"] = repair.balancing;
   const ConversionStatus& conversion = repair.conversion;
   json["conversion"] = {{"directories", conversion.directories},
                         {"files", conversion.files},

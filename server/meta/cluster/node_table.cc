@@ -25,6 +25,7 @@ bool NodeTable::heard_from(ServerId server, const NodeUsage& usage) {
   node.info.capacity = usage.capacity;
   node.info.available = usage.available;
   node.info.chunks = usage.chunks;
+  node.told_usage = true;
   if (std::exchange(node.info.alive, true)) return false;
   ++node.arrivals;
   log_info("cluster", "storage server {} at {} is back", server.value(), node.info.address);

@@ -36,6 +36,7 @@ struct Node {
   std::string identity;
   SteadyTime last_heard;
   bool draining = false;      // its memberships are to move
+  bool told_usage = false;    // in this life of ours
   // How often it has come: by registering, or back to life.
   std::uint64_t arrivals = 0;
 };

@@ -53,7 +53,9 @@ CoreState::CoreState(const MetaConfig& config_of, const Clock& clock_of, KvStore
                .servers_max = config.servers_max,
                .late_commit_max = config.late_commit_max}),
       repair(clock, cluster, row,
-             {.lists = {.pause = config.compare_pause, .interval = config.compare_interval}}),
+             {.lists = {.pause = config.compare_pause, .interval = config.compare_interval},
+              .balance = config.balance,
+              .balance_pause = config.balance_pause}),
       cache({.inode_bytes_max = static_cast<std::size_t>(config.inode_cache_bytes),
              .dirent_bytes_max = static_cast<std::size_t>(config.name_cache_bytes)}),
       txn(store, cache) {}

@@ -6,9 +6,14 @@
 #include <fmt/format.h>
 
 #include "common/base/log.h"
+#include "server/meta/cluster/balance.h"
 
 namespace dfs {
 namespace {
+
+// One of so many servers gives to another at a time, a single one in a small cluster.
+constexpr std::size_t kServersPerBalanceMove = 8;
+constexpr std::chrono::hours kBalanceRest{24};
 
 std::size_t count(const std::vector<GroupMember>& members, MemberState state) {
   return static_cast<std::size_t>(
@@ -44,7 +49,13 @@ Result<std::vector<MembershipMoves::Dropped>> MembershipMoves::step(Transaction&
         TRY(cluster_.set_members(txn, id, members));
       }
     }
-    facts_.moving += count(members, MemberState::joining);
+    const std::size_t joining = count(members, MemberState::joining);
+    facts_.moving += joining;
+    const auto could_stay = [&](const GroupMember& member) {
+      return member.state == MemberState::leaving && !is_going(member.server);
+    };
+    facts_.balancing += std::min(joining, static_cast<std::size_t>(std::count_if(
+                                              members.begin(), members.end(), could_stay)));
   }
   return dropped;
 }
@@ -74,9 +85,40 @@ Result<bool> MembershipMoves::finish(Members& members, GroupId group, const Fill
 }
 
 bool MembershipMoves::must_go(const GroupMember& member) const {
-  if (member.state == MemberState::leaving) return false;
-  const Node* node = cluster_.nodes().find(member.server);
-  return node == nullptr || node->draining || cluster_.nodes().is_out(member.server);
+  return member.state != MemberState::leaving && is_going(member.server);
+}
+
+bool MembershipMoves::is_going(ServerId server) const {
+  const Node* node = cluster_.nodes().find(server);
+  return node == nullptr || node->draining || cluster_.nodes().is_out(server);
+}
+
+Result<bool> MembershipMoves::balance(Transaction& txn, SteadyTime now) {
+  const auto is_long_ago = [&](const auto& entry) { return now - entry.second > kBalanceRest; };
+  std::erase_if(gave_, is_long_ago);
+  std::erase_if(took_, is_long_ago);
+  std::vector<BalanceServer> servers;
+  for (const auto& [server, node] : cluster_.nodes().all())
+    servers.push_back({placement_server(node.info), node.info.capacity, node.info.available,
+                       node.info.alive && !node.draining && !gave_.contains(server),
+                       !took_.contains(server)});
+  std::vector<BalanceGroup> groups;
+  for (const auto& [id, known] : cluster_.groups())
+    if (count(known.group.members, MemberState::active) == known.group.members.size())
+      groups.push_back({id, cluster_.members_of(id)});
+  const std::size_t moves_max = std::max<std::size_t>(1, servers.size() / kServersPerBalanceMove);
+  const auto moves = choose_moves(servers, groups, std::min(moves_max, kChangesMax));
+  for (const BalanceMove& move : moves) {
+    Members members = cluster_.groups().at(move.group).group.members;
+    for (GroupMember& member : members)
+      if (member.server == move.from) member.state = MemberState::leaving;
+    members.push_back({move.to, MemberState::joining});
+    TRY(cluster_.set_members(txn, move.group, members));
+    gave_[move.from] = took_[move.to] = now;
+    log_info("repair", "storage server {} takes the place of {} in group {}, which is fuller",
+             move.to.value(), move.from.value(), move.group.value());
+  }
+  return !moves.empty();
 }
 
 bool MembershipMoves::begin(Members& members, GroupId group) {

@@ -1,4 +1,5 @@
-// Moves memberships away from servers that are out or drained.
+// Moves memberships away from servers that are out or drained, and from full
+// ones to those that are less full.
 //
 // A membership moves in three steps, each a new epoch of the group: a server
 // that can take the place becomes `joining` and the old one `leaving`; the new
@@ -27,6 +28,7 @@ namespace dfs {
 
 struct MoveFacts {
   std::size_t moving = 0;                        // memberships under way
+  std::size_t balancing = 0;                     // of those: away from servers that could stay
   std::map<ServerId, std::size_t> to_move;       // that have yet to begin, by who has them
   std::map<ServerId, std::size_t> no_place;      // of those: nobody can take the place
   std::map<ServerId, std::size_t> no_source;     // of those: nobody else of the group is alive
@@ -51,6 +53,9 @@ class MembershipMoves {
   Result<std::vector<Dropped>> step(Transaction& txn, const Filled& filled);
   // As the last step found them.
   const MoveFacts& facts() const { return facts_; }
+  // Begins moves that even out how full servers are; true if there are any.
+  // For when nothing else moves or is missing.
+  Result<bool> balance(Transaction& txn, SteadyTime now);
 
  private:
   using Members = std::vector<GroupMember>;
@@ -59,11 +64,15 @@ class MembershipMoves {
                       std::vector<Dropped>& dropped);
   bool begin(Members& members, GroupId group);
   bool must_go(const GroupMember& member) const;
+  bool is_going(ServerId server) const;
 
   Cluster& cluster_;
   MoveFacts facts_;
   Cluster::Memberships memberships_;  // of the step under way
   std::size_t looks_ = 0;             // the same
+  // Who gave and took memberships to balance, and when; of today.
+  std::map<ServerId, SteadyTime> gave_;
+  std::map<ServerId, SteadyTime> took_;
 };
 
 }  // namespace dfs

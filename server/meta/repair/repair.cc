@@ -177,7 +177,46 @@ Result<bool> Repair::look_after(Transaction& txn) {
     return is_filled(txn, group, server);
   }));
   to_purge_.insert(to_purge_.end(), dropped.begin(), dropped.end());
+  // It learns of it with a heartbeat.
+  for (const auto& each : dropped)
+    to_compare_.emplace_back(now + 2 * cluster_.heartbeat_interval(), each);
+  compare_dropped(now);
+  TRY(balance(txn));
   return more || !to_purge_.empty();
+}
+
+void Repair::compare_dropped(SteadyTime now) {
+  for (; !to_compare_.empty() && to_compare_.front().first <= now; to_compare_.pop_front()) {
+    const auto& [group, server] = to_compare_.front().second;
+    const auto care = cares_.find(server);
+    if (care != cares_.end() && cluster_.nodes().is_alive(server)) care->second.lists.want(group);
+  }
+}
+
+// Whether nothing else is to be done for which servers and disks are needed.
+bool Repair::is_calm() const {
+  if (row_.totals().missing > 0 || moves_.facts().moving > 0 ||
+      !moves_.facts().to_move.empty() || !to_compare_.empty())
+    return false;
+  if (std::any_of(cares_.begin(), cares_.end(),
+                  [](const auto& entry) { return entry.second.lists.urgent(); }))
+    return false;
+  return std::all_of(cluster_.nodes().all().begin(), cluster_.nodes().all().end(),
+                     [&](const auto& entry) {
+                       const auto& [server, node] = entry;
+                       return node.draining || cluster_.nodes().is_out(server) ||
+                              (node.info.alive && node.told_usage);
+                     });
+}
+
+Result<void> Repair::balance(Transaction& txn) {
+  if (!options_.balance) return {};
+  const SteadyTime now = clock_.now();
+  if (!is_calm()) calm_since_ = now;
+  if (now - calm_since_ < options_.balance_pause) return {};
+  const bool begun = TRY(moves_.balance(txn, now));
+  if (begun) calm_since_ = now;
+  return {};
 }
 
 Result<bool> Repair::convert(Transaction& txn, const OperationContext& context,

@@ -35,6 +35,8 @@ namespace dfs {
 
 struct RepairOptions {
   ListOptions lists;
+  bool balance = true;
+  std::chrono::nanoseconds balance_pause = std::chrono::minutes{1};  // after each move
 };
 
 class Repair {
@@ -78,6 +80,9 @@ class Repair {
   Result<bool> is_filled(Transaction& txn, GroupId group, ServerId server);
   Result<bool> purge_some(Transaction& txn);
   Result<void> give_up_walk(Transaction& txn, const OperationContext& context, const Error& error);
+  void compare_dropped(SteadyTime now);
+  Result<void> balance(Transaction& txn);
+  bool is_calm() const;
   std::string server_state(ServerId server, const Node& node) const;
   std::vector<std::string> notes() const;
   void add_notes_on_restoring(std::vector<std::string>& notes) const;
@@ -96,6 +101,9 @@ class Repair {
   std::uint64_t copied_bytes_ = 0;
   std::uint64_t alive_before_ = 0;  // to notice who comes and goes
   SteadyTime next_look_{};
+  // What a former member has is compared, and dropped, once it knows that it is none.
+  std::deque<std::pair<SteadyTime, MembershipMoves::Dropped>> to_compare_;
+  SteadyTime calm_since_{};         // nothing has been missing or moving
 
   Counter& copies_made_;
   Counter& bytes_made_;

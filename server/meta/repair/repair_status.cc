@@ -35,6 +35,7 @@ RepairStatus Repair::status() const {
   if (status.bytes_per_second > 0 && row_.totals().missing > 0)
     status.seconds_left = status.missing_bytes / status.bytes_per_second + 1;
   status.moving = moves_.facts().moving;
+  status.balancing = moves_.facts().balancing;
   const auto& lost = queue_.lost().all();
   status.lost_chunks = lost.size();
   for (const ChunkId chunk : lost) {
@@ -68,9 +69,9 @@ std::vector<std::string> Repair::notes() const {
   std::vector<std::string> notes;
   add_notes_on_restoring(notes);
   const MoveFacts& facts = moves_.facts();
-  if (facts.moving > 0)
+  if (const std::size_t replacing = facts.moving - facts.balancing; replacing > 0)
     notes.push_back(fmt::format("{} are getting a new member in place of one that is out or drained",
-                                groups_text(facts.moving)));
+                                groups_text(replacing)));
   for (const auto& [server, count] : facts.no_place)
     notes.push_back(fmt::format(
         "no storage server can take the place of {} in {}: each one that is alive and not drained is "
