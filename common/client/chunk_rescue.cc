@@ -74,6 +74,12 @@ void ChunkReader::launch(const std::shared_ptr<Race>& race, const ChunkSlice& sl
 void ChunkReader::judge(const ChunkSlice& slice, ServerId server, const Error& problem,
                         Round& round) {
   client_metrics().failovers.add();
+  if (problem.code == Errc::io) {
+    // Its disk cannot read it: the others may, and the copy is to be replaced.
+    if (bad_copies_.note(slice.chunk, server)) parts_.meta.post(ReportArgs{slice.chunk, server, problem});
+    parts_.health.failed(server);
+    return;
+  }
   if (problem.code == Errc::not_found || problem.code == Errc::corrupt) {
     ++round.denied;
     if (problem.code == Errc::corrupt) round.denial = Errc::corrupt;

@@ -129,6 +129,7 @@ void put(const RepairStatus& repair, v1::RepairStatus& message) {
     added.set_server(server.server.value());
     added.set_state(server.state);
     added.set_groups_to_compare(server.groups_to_compare);
+    for (const std::string& problem : server.problems) added.add_problems(problem);
   }
   for (const std::string& note : repair.notes) message.add_notes(note);
   put(repair.conversion, *message.mutable_conversion());
@@ -331,8 +332,9 @@ RepairStatus repair_from(v1::RepairStatus&& message) {
   repair.lost_chunks = message.lost_chunks();
   for (const std::uint64_t chunk : message.lost()) repair.lost.emplace_back(chunk);
   for (v1::ServerCondition& server : *message.mutable_servers())
-    repair.servers.push_back({ServerId{server.server()}, std::move(*server.mutable_state()),
-                              server.groups_to_compare()});
+    repair.servers.push_back(
+        {ServerId{server.server()}, std::move(*server.mutable_state()), server.groups_to_compare(),
+         {server.mutable_problems()->begin(), server.mutable_problems()->end()}});
   for (std::string& note : *message.mutable_notes()) repair.notes.push_back(std::move(note));
   repair.conversion = conversion_from(message.conversion());
   repair.balancing = message.balancing();

@@ -343,6 +343,7 @@ struct ServerCondition {
   ServerId server;
   std::string state;               // alive, down, out, draining, drained
   std::uint64_t groups_to_compare = 0;
+  std::vector<std::string> problems = {};  // failing disks and the like, as it tells them
 };
 // How far the chunks of files are kept in as many copies as the files are to be.
 struct ConversionStatus {

@@ -63,7 +63,8 @@ CopyOutcome ChunkCopier::copy(std::span<const CopyTask> tasks, ServerId self,
     } else {
       Wanted wanted{.chunk = task.chunk, .from = chunk_to_read(task),
                     .damaged = here->state == CopyState::damaged, .sources = {}};
-      if (is_new(wanted) && copy_here(wanted, outcome)) continue;
+      // Perhaps only from a disk that has failed and can still be read.
+      if (!wanted.damaged && copy_here(wanted, outcome)) continue;
       wanted.sources = sources_of(task, self, table, wanted.all_asked);
       all.push_back(std::move(wanted));
     }

@@ -154,6 +154,8 @@ class ChunkStore {
     std::size_t uploads = 0;
   };
   Result<Space> space() const;
+  // Whether it takes changes.
+  bool is_usable() const { return !failed_; }
   // Why the store refuses changes, if it does.
   std::optional<Error> problem() const;
   std::uint64_t corrupt_reads() const { return corrupt_reads_; }

@@ -14,7 +14,7 @@ bool is_damage(Errc code) { return code == Errc::corrupt || code == Errc::io; }
 
 Result<CheckedCopy> check_copy(StoreSet& stores, ChunkId chunk) {
   CheckedCopy copy;
-  ChunkStore* const store = TRY(stores.store_of(chunk));
+  ChunkStore* const store = TRY(stores.usable_store_of(chunk));
   if (store == nullptr) return copy;
   const auto meta = store->stat(chunk);
   if (!meta && meta.error().code == Errc::not_found) return copy;

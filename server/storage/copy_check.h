@@ -1,4 +1,5 @@
-// Whether the copy of a chunk here is what was written.
+// Whether the copy of a chunk here is what was written. What is on a disk that
+// has failed does not count.
 // Threads: any; waits for the disk.
 #pragma once
 

@@ -25,11 +25,14 @@ struct CommandLine {
   std::string meta;
   std::string reserve;
   std::vector<std::string> labels;
+  bool replace_missing = false;
 };
 
 void add_options(CLI::App& app, CommandLine& line) {
   app.add_option("--data", line.data, "A directory for chunks; one a disk, several times if there are several")
       ->type_name("DIR");
+  app.add_flag("--replace-missing", line.replace_missing,
+               "Give up data directories that are missing, and take empty ones as new disks");
   app.add_option("--listen", line.listen, "Where to listen (127.0.0.1:7400)")->type_name("HOST:PORT");
   app.add_option("--advertise", line.advertise, "Where clients reach this server, if elsewhere")
       ->type_name("HOST:PORT");
@@ -74,6 +77,7 @@ Result<StorageConfig> configure(const DaemonOptions& options, const CommandLine&
   TRY(read_config(file, config));
   TRY(file.finish());
   if (!line.data.empty()) config.data_directories.assign(line.data.begin(), line.data.end());
+  if (line.replace_missing) config.replace_missing = true;
   if (!line.listen.empty()) config.listen_address = line.listen;
   if (!line.advertise.empty()) config.advertised_address = line.advertise;
   if (!line.meta.empty()) config.meta_address = line.meta;

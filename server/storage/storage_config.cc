@@ -59,6 +59,7 @@ Result<void> read_config(ConfigFile& file, StorageConfig& config) {
   std::vector<std::string> directories;
   TRY(file.read("data", directories));
   if (!directories.empty()) config.data_directories.assign(directories.begin(), directories.end());
+  TRY(file.read("replace_missing", config.replace_missing));
   TRY(file.read("listen", config.listen_address));
   TRY(file.read("advertise", config.advertised_address));
   TRY(file.read("meta", config.meta_address));

@@ -16,6 +16,9 @@ namespace dfs::storage {
 
 struct StorageConfig {
   std::vector<std::filesystem::path> data_directories;   // required; one a disk
+  // Directories that are empty are new disks, and stores that are missing do not
+  // come back; else both are told as a problem and left out.
+  bool replace_missing = false;
   std::string listen_address = "127.0.0.1:7400";
   std::string advertised_address;                        // empty: where it listens
   std::string meta_address = "127.0.0.1:7300";

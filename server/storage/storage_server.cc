@@ -55,7 +55,8 @@ class Server final : public StorageServer {
   Result<void> run() {
     stores_ = TRY(StoreSet::open(disk_, clock_,
                                  {.directories = config_.data_directories,
-                                  .store = store_options(config_)},
+                                  .store = store_options(config_),
+                                  .replace_missing = config_.replace_missing},
                                  open_store_index));
     context_ = std::make_unique<ServiceContext>(
         ServiceContext{.config = config_, .clock = clock_, .stores = *stores_,

@@ -4,14 +4,16 @@
 #include <array>
 #include <charconv>
 #include <map>
+#include <sstream>
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace dfs::storage {
 namespace {
 
-constexpr std::size_t kFileBytesMax = 4096;
+constexpr std::size_t kFileBytesMax = 16'384;
 constexpr std::string_view kFormat = "1";
 constexpr std::string_view kFile = "identity";
 constexpr std::string_view kNewFile = "identity.new";
@@ -47,6 +49,10 @@ std::optional<StoreIdentity> identity_from(const Facts& facts) {
                          .store = facts.at("store"),
                          .cluster = facts.at("cluster"),
                          .server = ServerId{number}};
+  if (const auto stores = facts.find("stores"); stores != facts.end()) {
+    std::istringstream words(stores->second);
+    for (std::string word; words >> word;) identity.stores.push_back(word);
+  }
   if (identity.identity.empty() || identity.store.empty()) return std::nullopt;
   if (identity.is_registered() == identity.cluster.empty()) return std::nullopt;
   return identity;
@@ -96,8 +102,9 @@ Result<std::optional<StoreIdentity>> read_identity(Disk& disk,
 Result<void> write_identity(Disk& disk, const std::filesystem::path& directory,
                             const StoreIdentity& identity) {
   const std::string text =
-      fmt::format("format = {}\nidentity = {}\nstore = {}\ncluster = {}\nserver = {}\n", kFormat,
-                  identity.identity, identity.store, identity.cluster, identity.server.value());
+      fmt::format("format = {}\nidentity = {}\nstore = {}\ncluster = {}\nserver = {}\nstores = {}\n",
+                  kFormat, identity.identity, identity.store, identity.cluster,
+                  identity.server.value(), fmt::join(identity.stores, " "));
   const auto temporary = directory / kNewFile;
   if (const auto removed = disk.remove(temporary);
       !removed && removed.error().code != Errc::not_found)

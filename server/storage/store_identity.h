@@ -5,6 +5,7 @@
 //   store = 9a31...           random; this directory's own
 //   cluster = ...             empty until the server has been registered
 //   server = 3                0 until then
+//   stores = 9a31... 77b2...  of all directories of the server, as far as known
 //
 // One `key = value` a line. Checked at every start.
 #pragma once
@@ -12,6 +13,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/base/ids.h"
 #include "common/base/result.h"
@@ -24,6 +26,7 @@ struct StoreIdentity {
   std::string store;
   std::string cluster;
   ServerId server;
+  std::vector<std::string> stores = {};  // ascending; empty: written by an older version
 
   bool is_registered() const { return server.value() != 0; }
   friend bool operator==(const StoreIdentity&, const StoreIdentity&) = default;

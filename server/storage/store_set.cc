@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -18,13 +19,25 @@ namespace {
 constexpr std::size_t kIdentityBytes = 16;
 
 bool disk_fails(const Error& error) {
-  return error.code == Errc::io || error.code == Errc::read_only;
+  return error.code == Errc::io || error.code == Errc::read_only || error.code == Errc::corrupt;
+}
+
+using Found = std::vector<std::optional<StoreIdentity>>;
+
+// Stores that one of the directories knows of and that none of them is.
+std::vector<std::string> missing_stores(const Found& found) {
+  std::set<std::string> missing;
+  for (const auto& identity : found)
+    if (identity) missing.insert(identity->stores.begin(), identity->stores.end());
+  for (const auto& identity : found)
+    if (identity) missing.erase(identity->store);
+  return {missing.begin(), missing.end()};
 }
 
 // All directories of a server say the same, but one that was added may say
 // nothing, and one that a crash kept from learning of the registration less.
 Result<StoreIdentity> common_identity(const std::vector<std::filesystem::path>& paths,
-                                      const std::vector<std::optional<StoreIdentity>>& found) {
+                                      const Found& found) {
   StoreIdentity common;
   const std::filesystem::path* speaker = nullptr;
   for (std::size_t i = 0; i < paths.size(); ++i) {
@@ -71,7 +84,7 @@ Result<std::unique_ptr<StoreSet>> StoreSet::open(Disk& disk, const Clock& clock,
     }
   }
   std::vector<std::filesystem::path> paths;
-  std::vector<std::optional<StoreIdentity>> found;
+  Found found;
   for (const auto& path : usable) {
     if (auto identity = set->take(path, options.lock); !identity) {
       TRY(set->leave_out(path, identity.error(), has_others));
@@ -80,20 +93,59 @@ Result<std::unique_ptr<StoreSet>> StoreSet::open(Disk& disk, const Clock& clock,
       found.push_back(std::move(*identity));
     }
   }
+  if (!options.replace_missing) set->leave_out_empty(paths, found);
   if (paths.empty()) return fail(Errc::io, "no data directory is usable");
 
-  const StoreIdentity common = TRY(common_identity(paths, found));
+  StoreIdentity common = TRY(common_identity(paths, found));
+  common.stores = set->missing_;
+  std::vector<std::string> ids;
+  for (const auto& identity : found)
+    ids.push_back(identity ? identity->store : random_hex(kIdentityBytes));
+  common.stores.insert(common.stores.end(), ids.begin(), ids.end());
+  std::sort(common.stores.begin(), common.stores.end());
   for (std::size_t i = 0; i < paths.size(); ++i) {
     StoreIdentity mine = common;
-    mine.store = found[i] ? found[i]->store : random_hex(kIdentityBytes);
-    if (!found[i] || *found[i] != mine) TRY(write_identity(disk, paths[i], mine));
-    ChunkStoreOptions store = options.store;
-    store.directory = paths[i];
-    auto opened = TRY(ChunkStore::open(disk, clock, store, open_index));
-    set->stores_.push_back(std::move(opened));
-    set->directories_.with([&](auto& all) { all.push_back({paths[i], mine}); });
+    mine.store = ids[i];
+    if (auto opened = set->open_store(clock, options, open_index, paths[i], found[i], mine); !opened)
+      TRY(set->leave_out(paths[i], opened.error(), has_others));
   }
+  if (set->stores_.empty()) return fail(Errc::io, "no data directory is usable");
   return set;
+}
+
+// Of a disk that is not mounted only the empty place for it is there.
+void StoreSet::leave_out_empty(std::vector<std::filesystem::path>& paths, Found& found) {
+  missing_ = missing_stores(found);
+  if (missing_.empty()) return;
+  for (std::size_t i = paths.size(); i-- > 0;) {
+    if (found[i]) continue;
+    log_error("storage", "{} is left out: it is empty, and a store of this server is missing",
+              paths[i].string());
+    left_out_.push_back(
+        fmt::format("{}: it is empty, and a store of this server is missing; mount the disk that "
+                    "belongs there, or start once with --replace-missing if it is gone for good",
+                    paths[i].string()));
+    paths.erase(paths.begin() + static_cast<std::ptrdiff_t>(i));
+    found.erase(found.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  if (!left_out_.empty()) return;
+  left_out_.push_back(fmt::format("{} of its stores are missing: no data directory that was named "
+                                  "has them; name them with --data, or start once with "
+                                  "--replace-missing if they are gone for good",
+                                  missing_.size()));
+}
+
+Result<void> StoreSet::open_store(const Clock& clock, const StoreSetOptions& options,
+                                  const IndexOpener& open_index, const std::filesystem::path& path,
+                                  const std::optional<StoreIdentity>& found,
+                                  const StoreIdentity& mine) {
+  if (!found || *found != mine) TRY(write_identity(disk_, path, mine));
+  ChunkStoreOptions store = options.store;
+  store.directory = path;
+  auto opened = TRY(ChunkStore::open(disk_, clock, store, open_index));
+  stores_.push_back(std::move(opened));
+  directories_.with([&](auto& all) { all.push_back({path, mine}); });
+  return {};
 }
 
 StoreSet::~StoreSet() = default;
@@ -110,8 +162,8 @@ Result<std::optional<StoreIdentity>> StoreSet::take(const std::filesystem::path&
 Result<void> StoreSet::leave_out(const std::filesystem::path& path, const Error& why,
                                  bool has_others) {
   if (!disk_fails(why) || !has_others) return fail(why);
-  log_error("storage", "{} is left out, its disk fails: {}", path.string(), why.to_string());
-  left_out_.push_back(path.string() + ": " + why.to_string());
+  log_error("storage", "{} is left out: {}", path.string(), why.to_string());
+  left_out_.push_back(fmt::format("{} is left out: {}", path.string(), why.to_string()));
   return {};
 }
 
@@ -140,13 +192,13 @@ Result<void> StoreSet::join(const std::string& cluster, ServerId server) {
 
 Result<ChunkStore*> StoreSet::store_to_put(const ChunkMeta& meta) {
   if (stores_.size() == 1) return stores_.front().get();
-  ChunkStore* const known = TRY(store_of(meta.chunk));
+  ChunkStore* const known = TRY(find(meta.chunk, Stores::usable));
   if (known != nullptr) return known;
   ChunkStore* best = nullptr;
   double best_score = 0;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
     ChunkStore& store = *stores_[i];
-    if (store.problem()) continue;
+    if (!store.is_usable()) continue;
     const auto space = store.space();
     if (!space || space->available < record_bytes(meta.length)) continue;
     const double mine = score(meta.chunk, i, space->capacity);
@@ -154,14 +206,28 @@ Result<ChunkStore*> StoreSet::store_to_put(const ChunkMeta& meta) {
     best = &store;
     best_score = mine;
   }
-  if (best == nullptr) return fail(Errc::no_space, "every disk is full up to its reserve");
+  if (best == nullptr) return fail(Errc::no_space, "every disk that works is full up to its reserve");
   return best;
 }
 
 Result<ChunkStore*> StoreSet::store_of(ChunkId chunk) {
   if (stores_.size() == 1) return stores_.front().get();
+  auto found = find(chunk, Stores::usable);
+  if (found && *found != nullptr) return found;
+  ChunkStore* const failed = TRY(find(chunk, Stores::failed));
+  if (failed != nullptr) return failed;
+  return found;
+}
+
+Result<ChunkStore*> StoreSet::usable_store_of(ChunkId chunk) {
+  if (stores_.size() > 1) return find(chunk, Stores::usable);
+  return stores_.front()->is_usable() ? stores_.front().get() : nullptr;
+}
+
+Result<ChunkStore*> StoreSet::find(ChunkId chunk, Stores among) {
   std::optional<Error> trouble;
   for (const auto& store : stores_) {
+    if (store->is_usable() != (among == Stores::usable)) continue;
     const auto have = store->have(chunk);
     if (have && *have > 0) return store.get();
     if (!have) trouble = have.error();
@@ -201,7 +267,7 @@ void StoreSet::sync(std::span<const ChunkId> chunks, std::function<void(Result<v
 Result<void> StoreSet::erase(std::span<const ChunkId> chunks) {
   std::optional<Error> trouble;
   for (const auto& store : stores_) {
-    if (store->problem()) continue;  // what it holds is lost with it
+    if (!store->is_usable()) continue;  // what it holds is lost with it
     if (const auto erased = store->erase(chunks); !erased) trouble = erased.error();
   }
   if (trouble) return fail(*trouble);
@@ -211,6 +277,7 @@ Result<void> StoreSet::erase(std::span<const ChunkId> chunks) {
 Result<std::vector<ChunkId>> StoreSet::list(ChunkId first, std::size_t chunks_max) const {
   std::vector<ChunkId> all;
   for (const auto& store : stores_) {
+    if (!store->is_usable()) continue;
     const auto part = TRY(store->list(first, chunks_max));
     for (const auto& listed : part) all.push_back(listed.chunk);
   }
@@ -225,6 +292,7 @@ Result<std::vector<ChunkId>> StoreSet::list(ChunkId first, std::size_t chunks_ma
 ChunkStore::Space StoreSet::space() const {
   ChunkStore::Space sum;
   for (const auto& store : stores_) {
+    if (!store->is_usable()) continue;
     const auto space = store->space();
     if (!space) continue;  // a failing disk has none
     sum.capacity += space->capacity;
@@ -241,7 +309,8 @@ std::vector<std::string> StoreSet::problems() const {
   std::vector<std::string> problems = left_out_;
   for (const auto& store : stores_) {
     if (const auto problem = store->problem())
-      problems.push_back(store->directory().string() + ": " + problem->to_string());
+      problems.push_back(fmt::format("the disk of {} has failed: {}", store->directory().string(),
+                                     problem->to_string()));
   }
   return problems;
 }

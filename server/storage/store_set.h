@@ -2,8 +2,11 @@
 // each disk), all with one identity.
 //
 // A new chunk goes to one of the stores by their size; where it went is found
-// by asking their indexes. A disk that fails takes down its own store: what
-// was on it is not found any more, the others go on.
+// by asking their indexes. A disk that fails takes down its own store: what can
+// still be read there is read, but it is not listed any more, so that the
+// metadata server finds out what this server lacks, and copies of it go to the
+// other disks. What is missing at the start is left out in the same way, and
+// problems() names it.
 //
 // Threads:   any, after open().
 // Ownership: each directory is locked while the set lives.
@@ -31,6 +34,9 @@ struct StoreSetOptions {
   std::vector<std::filesystem::path> directories;
   ChunkStoreOptions store;  // `directory` is set for each
   bool lock = true;         // off for disks that are not the machine's
+  // Stores that are missing are given up for good, and directories without an
+  // identity are new ones.
+  bool replace_missing = false;
 };
 
 class StoreSet {
@@ -40,7 +46,10 @@ class StoreSet {
   //   busy           another process uses a directory
   //   wrong_cluster  directories of different servers or clusters; the text names them
   //   corrupt, unsupported   an identity file
-  // A directory whose disk fails is left out if there are others.
+  // A directory whose disk fails, or whose identity or store is damaged, is left
+  // out if there are others. So is one that is empty while a store that this
+  // server had is missing: a disk that is not mounted looks like that, and its
+  // place is on somebody else's disk.
   static Result<std::unique_ptr<StoreSet>> open(Disk& disk, const Clock& clock,
                                                 const StoreSetOptions& options,
                                                 const IndexOpener& open_index);
@@ -55,12 +64,16 @@ class StoreSet {
   // Where this chunk is or, if it is nowhere, is to be stored.
   Result<ChunkStore*> store_to_put(const ChunkMeta& meta);
   // Null if it is nowhere. A single store is not asked: it says so itself.
+  // Stores whose disk has failed are asked last.
   Result<ChunkStore*> store_of(ChunkId chunk);
+  // The same without those.
+  Result<ChunkStore*> usable_store_of(ChunkId chunk);
 
   // As ChunkStore's, over all stores.
   void sync(std::span<const ChunkId> chunks, std::function<void(Result<void>)> done);
   Result<void> erase(std::span<const ChunkId> chunks);
-  // Chunks from `first` on, in order, at most `chunks_max`, each once.
+  // Chunks from `first` on, in order, at most `chunks_max`, each once; none of
+  // stores whose disk has failed. Nor are those in space().
   Result<std::vector<ChunkId>> list(ChunkId first, std::size_t chunks_max) const;
   ChunkStore::Space space() const;
   std::vector<std::string> problems() const;  // for people
@@ -71,8 +84,16 @@ class StoreSet {
 
   // Makes the directory, locks it and reads whose it is.
   Result<std::optional<StoreIdentity>> take(const std::filesystem::path& path, bool lock);
-  // Goes on without a directory whose disk fails; any other error is passed on.
+  // Goes on without a directory that cannot be used; any other error is passed on.
   Result<void> leave_out(const std::filesystem::path& path, const Error& why, bool has_others);
+  void leave_out_empty(std::vector<std::filesystem::path>& paths,
+                       std::vector<std::optional<StoreIdentity>>& found);
+  Result<void> open_store(const Clock& clock, const StoreSetOptions& options,
+                          const IndexOpener& open_index, const std::filesystem::path& path,
+                          const std::optional<StoreIdentity>& found, const StoreIdentity& mine);
+
+  enum class Stores { usable, failed };
+  Result<ChunkStore*> find(ChunkId chunk, Stores among);
 
   Disk& disk_;
   struct Directory {
@@ -81,7 +102,8 @@ class StoreSet {
   };
   Guarded<std::vector<Directory>> directories_;
   std::vector<DirectoryLock> locks_;  // before the stores: released after them
-  std::vector<std::string> left_out_;
+  std::vector<std::string> left_out_;  // for people
+  std::vector<std::string> missing_;   // ids of stores
   std::vector<std::unique_ptr<ChunkStore>> stores_;
 };
 

@@ -113,3 +113,37 @@ def a_server_that_is_added_gets_its_share(space):
             cluster.restart_mounts_cold()
             files.check()
             cluster.check_all_alive()
+
+
+def a_server_whose_disk_fails_is_relieved(space):
+    """A single disk; its file system gives up, as it does when the device stops answering."""
+    quick(storage_checkpoint_interval_ms=1000)
+    names = ["storage1", "storage2", "storage3", "storage4"]
+    with small_disks(space, [space.directory / "cluster" / name for name in names], 800 * MIB):
+        with space.cluster(servers=4, replicas=2, extra=["storage=--reserve=64MiB"]) as cluster:
+            files = Bodies(cluster, cluster.mount, seeded("failing disk"), 16)
+            failing = next(name for name in names if sum(files.copies([name])) > 0)
+            others = [name for name in names if name != failing]
+            one = number_of(cluster, failing)
+            run("mount", "-o", "remount,abort", cluster.directory / failing)
+            more = Bodies(cluster, make_directory(cluster.mount / "later"), seeded("later"), 8)
+
+            def condition():
+                return next(each for each in cluster.status()["servers"] if each["server"] == one)
+            wait_until(lambda: any(failing in problem for problem in condition()["problems"]),
+                       "the failed disk is named")
+            for each in (files, more):
+                each.check()
+                each.wait_for_copies(others, 2)
+            wait_until(lambda: all(member["server"] != one for group in cluster.status()["groups"]
+                                   for member in group["members"]), "others have taken its places", limit=60)
+            cluster.kill(failing)
+            cluster.restart_mounts_cold()
+            files.check()
+            more.check()
+            run("umount", "-l", cluster.directory / failing)
+
+
+def make_directory(path):
+    path.mkdir()
+    return path

@@ -45,6 +45,12 @@ std::string state_of(const ServerInfo& server, const RepairStatus& repair) {
   return server.alive ? "alive" : "down";
 }
 
+std::vector<std::string> problems_of(const ServerInfo& server, const RepairStatus& repair) {
+  const auto found = std::ranges::find(repair.servers, server.server, &ServerCondition::server);
+  if (found == repair.servers.end()) return {};
+  return found->problems;
+}
+
 void print_servers(const GroupTable& table, const RepairStatus& repair) {
   Table rows({{"SERVER", Align::right}, {"ADDRESS"}, {"STATE"}, {"FREE", Align::right},
               {"OF", Align::right}, {"CHUNKS", Align::right}, {"LABELS"}});
@@ -90,6 +96,9 @@ void print_repair(std::uint64_t copies, const RepairStatus& repair) {
                            repair.balancing));
   print_conversion(repair.conversion);
   for (const std::string& note : repair.notes) print_line("repair: " + note);
+  for (const ServerCondition& server : repair.servers)
+    for (const std::string& problem : server.problems)
+      print_line(fmt::format("storage server {}: {}", server.server.value(), problem));
   for (const ChunkId chunk : repair.lost) print_line("lost: chunk " + to_string(chunk));
 }
 
@@ -190,6 +199,7 @@ nlohmann::json servers_json(const GroupTable& table, const RepairStatus& repair)
     list.push_back({{"server", id.value()}, {"address", server.address},
                     {"local_socket", server.local_socket}, {"alive", server.alive},
                     {"state", state_of(server, repair)},
+                    {"problems", problems_of(server, repair)},
                     {"labels", server.labels}, {"capacity", server.capacity},
                     {"available", server.available}, {"chunks", server.chunks}});
   }

@@ -240,6 +240,12 @@ Error Cluster::too_few_servers(std::uint32_t replicas) const {
                       replicas, replicas, nodes_.all().size(), nodes_.alive_count())};
 }
 
+const std::vector<std::string>& Cluster::problems_of(ServerId server) const {
+  static const std::vector<std::string> none;
+  const auto found = problems_.find(server);
+  return found == problems_.end() ? none : found->second;
+}
+
 void Cluster::table_changed() {
   unpublished_ = true;
   row_.bump_group_table_version();
@@ -253,6 +259,8 @@ void Cluster::note_problems(const HeartbeatArgs& args) {
   if (known == now) return;
   for (const std::string& problem : now)
     log_warn("cluster", "storage server {} says: {}", args.server.value(), problem);
+  // A disk may have failed: what the server still has is to be looked at.
+  nodes_.note_loss(args.server);
   known = std::move(now);
 }
 

@@ -82,6 +82,8 @@ class Cluster final : public GroupDirectory {
   // The same with the space that servers told since.
   GroupTable current() const;
   const NodeTable& nodes() const { return nodes_; }
+  // What a server says is wrong with it, for people.
+  const std::vector<std::string>& problems_of(ServerId server) const;
   std::chrono::milliseconds heartbeat_interval() const { return options_.heartbeat_interval; }
 
   bool knows(GroupId group) const override { return groups_.contains(group); }

@@ -49,6 +49,8 @@ class NodeTable {
   void put(ServerInfo info, std::string identity);
   // True if this brought it back to life. `server` must be known.
   bool heard_from(ServerId server, const NodeUsage& usage);
+  // It may have lost chunks: it counts as come again. `server` must be known.
+  void note_loss(ServerId server) { ++nodes_.at(server).arrivals; }
   // `server` must be known.
   void set_draining(ServerId server, bool draining);
   // Declares dead who has been silent too long; true if that was news.

@@ -90,7 +90,14 @@ bool MembershipMoves::must_go(const GroupMember& member) const {
 
 bool MembershipMoves::is_going(ServerId server) const {
   const Node* node = cluster_.nodes().find(server);
-  return node == nullptr || node->draining || cluster_.nodes().is_out(server);
+  return node == nullptr || node->draining || cluster_.nodes().is_out(server) ||
+         lacks_disks(server, *node);
+}
+
+// Its other disks cannot take what was on one that failed.
+bool MembershipMoves::lacks_disks(ServerId server, const Node& node) const {
+  return node.told_usage && !cluster_.problems_of(server).empty() &&
+         node.info.available < kReplacementSpaceMin;
 }
 
 Result<bool> MembershipMoves::balance(Transaction& txn, SteadyTime now) {

@@ -1,5 +1,6 @@
-// Moves memberships away from servers that are out or drained, and from full
-// ones to those that are less full.
+// Moves memberships away from servers that are out or drained, or whose disks
+// failed and have no room for what was on them; and from full ones to those that
+// are less full.
 //
 // A membership moves in three steps, each a new epoch of the group: a server
 // that can take the place becomes `joining` and the old one `leaving`; the new
@@ -65,6 +66,7 @@ class MembershipMoves {
   bool begin(Members& members, GroupId group);
   bool must_go(const GroupMember& member) const;
   bool is_going(ServerId server) const;
+  bool lacks_disks(ServerId server, const Node& node) const;
 
   Cluster& cluster_;
   MoveFacts facts_;

@@ -45,7 +45,8 @@ RepairStatus Repair::status() const {
   for (const auto& [server, node] : cluster_.nodes().all()) {
     const auto care = cares_.find(server);
     status.servers.push_back({server, server_state(server, node),
-                              care == cares_.end() ? 0 : care->second.lists.groups_left()});
+                              care == cares_.end() ? 0 : care->second.lists.groups_left(),
+                              cluster_.problems_of(server)});
   }
   status.notes = notes();
   for (std::string& note : conversion_.notes(row_.totals())) status.notes.push_back(std::move(note));
@@ -70,7 +71,8 @@ std::vector<std::string> Repair::notes() const {
   add_notes_on_restoring(notes);
   const MoveFacts& facts = moves_.facts();
   if (const std::size_t replacing = facts.moving - facts.balancing; replacing > 0)
-    notes.push_back(fmt::format("{} are getting a new member in place of one that is out or drained",
+    notes.push_back(fmt::format("{} are getting a new member in place of one that is out, drained or "
+                                "has no disk for it",
                                 groups_text(replacing)));
   for (const auto& [server, count] : facts.no_place)
     notes.push_back(fmt::format(

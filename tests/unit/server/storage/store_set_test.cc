@@ -1,6 +1,7 @@
 // Several directories as one server, and whose they are.
 #include "server/storage/store_set.h"
 
+#include <algorithm>
 #include <fstream>
 
 #include "tests/unit/server/storage/store_fixture.h"
@@ -10,8 +11,10 @@ namespace {
 
 class StoreSetTest : public testing::Test {
  protected:
-  Result<std::unique_ptr<StoreSet>> open(const std::vector<std::string>& names) {
+  Result<std::unique_ptr<StoreSet>> open(const std::vector<std::string>& names,
+                                         bool replace_missing = false) {
     StoreSetOptions options;
+    options.replace_missing = replace_missing;
     for (const std::string& name : names) options.directories.push_back(root_.path() / name);
     options.store.segment_bytes = 16 * MiB;
     options.store.reserved_bytes = 1;
@@ -116,6 +119,41 @@ TEST_F(StoreSetTest, TellsADamagedIdentityAndALaterFormat) {
   EXPECT_NE(open({"a"}).error().text.find(path.string()), std::string::npos);
 }
 
+TEST_F(StoreSetTest, LeavesAnEmptyPlaceAloneWhileAStoreIsMissing) {
+  ASSERT_TRUE(open({"a", "b"}));
+  std::filesystem::remove_all(root_.path() / "b");
+  {
+    const auto set = open({"a", "b"});
+    ASSERT_TRUE(set) << set.error().to_string();
+    EXPECT_EQ((*set)->stores().size(), 1u);
+    ASSERT_EQ((*set)->problems().size(), 1u);
+    EXPECT_NE((*set)->problems()[0].find("/b: it is empty"), std::string::npos);
+  }
+  EXPECT_EQ((*open({"a", "b"}))->problems().size(), 1u) << "not only once";
+  EXPECT_FALSE(std::filesystem::exists(root_.path() / "b" / "identity"));
+  EXPECT_EQ((*open({"a", "b"}, true))->stores().size(), 2u);
+  const auto set = open({"a", "b"});
+  EXPECT_EQ((*set)->stores().size(), 2u);
+  EXPECT_TRUE((*set)->problems().empty());
+}
+
+TEST_F(StoreSetTest, SaysThatAStoreIsMissingWhoseDirectoryIsNotNamed) {
+  ASSERT_TRUE(open({"a", "b"}));
+  const auto set = open({"a"});
+  ASSERT_TRUE(set);
+  EXPECT_EQ((*set)->problems().size(), 1u);
+}
+
+TEST_F(StoreSetTest, LeavesOutADirectoryThatDoesNotSayWhoseItIs) {
+  ASSERT_TRUE(open({"a", "b"}));
+  std::ofstream(root_.path() / "b" / "identity") << "format = 1\nidentity = abc\n";
+  const auto set = open({"a", "b"});
+  ASSERT_TRUE(set) << set.error().to_string();
+  EXPECT_EQ((*set)->stores().size(), 1u);
+  ASSERT_EQ((*set)->problems().size(), 1u);
+  EXPECT_NE((*set)->problems()[0].find("/b"), std::string::npos);
+}
+
 TEST_F(StoreSetTest, SpreadsChunksAndFindsThemAgain) {
   std::vector<TestChunk> chunks;
   for (std::uint64_t serial = 1; serial <= 60; ++serial) chunks.push_back(make_chunk(serial, 3000));
@@ -174,6 +212,44 @@ TEST(StoreSetOnFakeDisk, LosesOneDiskAndGoesOnWithTheOthers) {
   EXPECT_EQ(failed, 1);
   EXPECT_EQ((*set)->problems().size(), 1u);
   EXPECT_EQ((*set)->space().chunks, 19u);
+}
+
+TEST(StoreSetOnFakeDisk, ReadsFromAFailedDiskWhatIsToBeCopiedToTheOthers) {
+  FakeDisk disk;
+  FakeClock clock;
+  StoreSetOptions options;
+  options.directories = {"/a", "/b"};
+  options.store.segment_bytes = 16 * MiB;
+  options.store.reserved_bytes = 1;
+  options.lock = false;
+  const auto opened = StoreSet::open(disk, clock, options, [](const auto&, IndexStart) {
+    return Result<std::unique_ptr<KvStore>>(std::make_unique<MemoryKvStore>());
+  });
+  ASSERT_TRUE(opened);
+  StoreSet& set = **opened;
+  std::vector<TestChunk> chunks;
+  for (std::uint64_t serial = 1; serial <= 20; ++serial) {
+    chunks.push_back(make_chunk(serial, 3000));
+    ASSERT_TRUE(put(**set.store_to_put(chunks.back().meta), chunks.back()));
+  }
+  disk.fail_next(FakeDisk::Operation::write, Errc::io);
+  const TestChunk last = make_chunk(21, 3000);
+  ASSERT_FALSE(put(**set.store_to_put(last.meta), last));
+
+  const std::vector<ChunkId> listed = *set.list(ChunkId{}, 100);
+  EXPECT_GT(listed.size(), 2u);
+  EXPECT_LT(listed.size(), 18u) << "what the failed disk has is to be found missing";
+  EXPECT_EQ(set.space().chunks, listed.size());
+  for (const TestChunk& chunk : chunks) {
+    const bool is_listed = std::ranges::find(listed, chunk.meta.chunk) != listed.end();
+    EXPECT_EQ(*set.usable_store_of(chunk.meta.chunk) != nullptr, is_listed);
+    EXPECT_EQ(look(**set.store_of(chunk.meta.chunk), chunk), "right");
+    ChunkStore* const store = *set.store_to_put(chunk.meta);
+    EXPECT_TRUE(store->is_usable());
+    EXPECT_TRUE(put(*store, chunk));
+    EXPECT_EQ(*set.store_of(chunk.meta.chunk), store);
+  }
+  EXPECT_EQ(set.list(ChunkId{}, 100)->size(), 20u);
 }
 
 }  // namespace

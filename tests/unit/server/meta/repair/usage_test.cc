@@ -1,4 +1,4 @@
-// What follows from how full servers are, against a whole core.
+// What follows from how full servers are, and from disks that fail, against a whole core.
 #include "tests/unit/server/meta/repair/repair_fixture.h"
 
 namespace dfs {
@@ -29,7 +29,36 @@ class UsageTest : public RepairTest {
   }
 };
 
+using FailedDisks = UsageTest;
 using Balancing = UsageTest;
+
+TEST_F(FailedDisks, AreNamedAndWhatWasOnThemIsLookedForAtOnce) {
+  begin(3, 3);
+  const ChunkId chunk = write("a");
+  compare(2, {chunk});
+  EXPECT_FALSE(ask(2).list_groups);
+  tell(2, 40 * GiB, {"the disk of /b has failed"});
+  EXPECT_EQ(status().repair.servers[1].problems, std::vector<std::string>{"the disk of /b has failed"});
+  EXPECT_TRUE(ask(2).list_groups);
+  compare(2, {});
+  EXPECT_EQ(chunks_of(ask(2).to_copy), std::vector{chunk});
+  tell(2, 40 * GiB, {"the disk of /b has failed"});
+  pass(2s, {1, 3});
+  EXPECT_EQ(status().repair.moving, 0u) << "it has other disks";
+}
+
+TEST_F(FailedDisks, MakeMembershipsMoveIfTheOthersHaveNoRoom) {
+  begin(4, 3);
+  const ChunkId chunk = write("a");
+  const int failing = static_cast<int>(servers_of(chunk.group())[0].value());
+  tell(failing, 0, {"the disk of /a has failed"});
+  tick();
+  clock.advance(1s);
+  tick();
+  EXPECT_TRUE(has_state(chunk.group(), failing, MemberState::leaving));
+  EXPECT_EQ(members(chunk.group()).size(), 4u) << "what can still be read there is copied from there";
+}
+
 
 TEST_F(Balancing, MovesOneMembershipToANewServerAndEmptiesTheOldOne) {
   begin(3, 2);
