@@ -64,7 +64,7 @@ class Faults:
 
 def nothing_is_lost_whatever_is_killed_or_stopped(space):
     generator = seeded("chaos")
-    seconds = float(os.environ.get("DFS_CHAOS_SECONDS", "25"))
+    seconds = float(os.environ.get("DFS_CHAOS_SECONDS", "15"))
     with space.cluster(servers=3, replicas=2, mounts=2) as cluster:
         loads = LoadProcess(cluster.mounts, generator, [
             (names_come_and_go, "names"), (files_grow, "scattered", 0), (files_grow, "appended", os.O_APPEND),

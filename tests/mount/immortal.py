@@ -216,7 +216,7 @@ def kills_at_any_moment_lose_nothing(space):
         loads.start(small_files_are_closed, "small")
         loads.start(locks_are_taken, "locked")
         kills = 0
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 12
         while time.monotonic() < deadline and not loads.problems:
             time.sleep(generator.choice((0.02, 0.1, 0.5, 1.2)) * (0.5 + generator.random()))
             kill_worker(cluster)

@@ -161,7 +161,10 @@ class ChunkPass {
     TRY(check_total("bytes in chunks", row.chunk_bytes, counted.chunk_bytes));
     TRY(check_total("missing copies", row.missing, counted.missing));
     TRY(check_total("bytes of missing copies", row.missing_bytes, counted.missing_bytes));
-    return check_total("garbage chunks", row.garbage, counted.garbage);
+    TRY(check_total("garbage chunks", row.garbage, counted.garbage));
+    TRY(check_total("directories to be converted", row.walks, counted.walks));
+    TRY(check_total("files to be converted", row.conversions, counted.conversions));
+    return check_total("bytes to be converted", row.conversion_bytes, counted.conversion_bytes);
   }
   Result<void> check_total(const char* what, std::uint64_t stored, std::uint64_t counted) {
     if (stored == counted) return {};

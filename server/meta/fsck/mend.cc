@@ -57,6 +57,9 @@ Result<Done> mend_total(MendContext& context, const Finding& finding) {
   mend_one("missing copies", totals.missing);
   mend_one("bytes of missing copies", totals.missing_bytes);
   mend_one("garbage chunks", totals.garbage);
+  mend_one("directories to be converted", totals.walks);
+  mend_one("files to be converted", totals.conversions);
+  mend_one("bytes to be converted", totals.conversion_bytes);
   return "corrected the number";
 }
 

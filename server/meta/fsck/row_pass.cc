@@ -52,6 +52,9 @@ class RowPass {
       case tables::Orphans::kPrefix: return decode_one<tables::Orphans>(key, value);
       case tables::Groups::kPrefix: return decode_one<tables::Groups>(key, value);
       case tables::Missing::kPrefix: return decode_one<tables::Missing>(key, value);
+      case tables::Conversions::kPrefix: return decode_one<tables::Conversions>(key, value);
+      case tables::Walks::kPrefix: return decode_one<tables::Walks>(key, value);
+      case tables::Twins::kPrefix: return decode_one<tables::Twins>(key, value);
       case tables::Servers::kPrefix: return decode_one<tables::Servers>(key, value);
       case tables::Sessions::kPrefix: return decode_one<tables::Sessions>(key, value);
       case tables::Replies::kPrefix: return decode_one<tables::Replies>(key, value);
@@ -140,6 +143,12 @@ class RowPass {
     ++facts_.counted.missing;
     facts_.counted.missing_bytes += record.length;
   }
+  void take(InodeId, const ConversionRecord& record) {
+    ++facts_.counted.conversions;
+    facts_.counted.conversion_bytes += record.bytes;
+  }
+  void take(InodeId, const WalkRecord&) { ++facts_.counted.walks; }
+  void take(ChunkId, const TwinRecord&) {}
   void take(ServerId server, const ServerRecord&) { facts_.servers.insert(server); }
   void take(SessionId session, const SessionRecord&) { facts_.sessions.insert(session); }
   // One finding a session: R and S are few, and R comes before S.

@@ -196,7 +196,7 @@ TEST(Convert, CarriesEveryResultWithoutLoss) {
       ClusterStatusResult{"c", "0.1", 5, some_table(),
                           {{SessionId{1}, "dfs", "h", "p", 2, 3, 4, true, 5, {6, 7}}},
                           1, 2, 3, 4, 5, 6, 7, {{SessionId{8}, "dfs", "h", "p", 9, "why"}}, 10,
-                          {1, 2, 3, 4, 5, 6, 7, {kChunk}, {{ServerId{8}, "out", 9}}, {"note"}}},
+                          {1, 2, 3, 4, 5, 6, 7, {kChunk}, {{ServerId{8}, "out", 9}}, {"note"}, {1, 2, 3, 4, 5}}},
       CommitResult{{attributes, some_attributes(8)}},
       PolicyResult{2, 1 << 20, 0, 1 << 20},
       CloneResult{attributes, 9},
