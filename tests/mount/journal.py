@@ -7,18 +7,18 @@ from harness import KIB, check, check_equal, program, run
 from unmounting import Mount, Writer
 
 
-def cluster_with_journal(space):
+def cluster_with_journal(workspace):
     """And with one mount, since each has a journal of its own; whoever waits for a lease of the dead waits 2 s."""
-    journal = space.path("journal")
+    journal = workspace.path("journal")
     journal.mkdir()
-    config = space.path("meta.toml")
+    config = workspace.path("meta.toml")
     config.write_text("lease_time_ms = 2000\n")
-    return space.cluster(servers=1, replicas=1,
+    return workspace.cluster(servers=1, replicas=1,
                          extra=[f"meta=--config={config}", "mount=-o", f"mount=journal={journal}"])
 
 
-def segments(space):
-    return sorted(path.name for path in space.path("journal").glob("*.log"))
+def segments(workspace):
+    return sorted(path.name for path in workspace.path("journal").glob("*.log"))
 
 
 def lose_power(cluster, writer):
