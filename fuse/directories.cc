@@ -121,8 +121,13 @@ Result<void> fill(Listing& listing, DirectoryHandle& directory, DirectoryPage pa
   return {};
 }
 
+void end_fill(SessionState& state, DirectoryHandle& directory) {
+  if (directory.is_filling.exchange(false)) state.listing_fills.end(directory.inode());
+}
+
 void list(Request& request, fuse_file_info* info, Style style, std::size_t size, off_t offset) {
   DirectoryHandle& directory = request.state().open_directories.get(info->fh);
+  end_fill(request.state(), directory);
   const MutableBuffer room = WorkerPool::payload();
   const auto at = static_cast<std::uint64_t>(offset);
   const std::uint64_t cookie = at > kOffsetAfterDotDot ? at - kOffsetAfterDotDot : 0;
@@ -133,6 +138,10 @@ void list(Request& request, fuse_file_info* info, Style style, std::size_t size,
   Listing listing(request, directory.inode(), style, room.first(std::min(size, room.size())));
   const Result<void> filled = fill(listing, directory, *std::move(page), at);
   if (!filled) return request.reply_error(filled.error());
+  if (directory.is_cached && !listing.bytes().empty()) {
+    directory.is_filling = true;
+    request.state().listing_fills.begin(directory.inode());
+  }
   request.reply_bytes(listing.bytes());
 }
 
@@ -140,8 +149,9 @@ void list(Request& request, fuse_file_info* info, Style style, std::size_t size,
 
 void reopen_directory(SessionState& state, const HandleRecord& record) {
   const bool keeps_access_time = (record.flags & O_NOATIME) != 0;
-  state.open_directories.put(
-      record.number, std::make_unique<DirectoryHandle>(InodeId{record.inode}, keeps_access_time));
+  auto directory = std::make_unique<DirectoryHandle>(InodeId{record.inode}, keeps_access_time);
+  directory->is_cached = true;  // as far as anybody knows
+  state.open_directories.put(record.number, std::move(directory));
 }
 
 void do_opendir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
@@ -155,11 +165,13 @@ void do_opendir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   if (state.config.names_are_known) {
     CallContext context = request.context();
     context.keeps_access_time = keeps_access_time;
-    const OpenedDirectory opened = request.files().open_directory(InodeId{inode}, context);
-    info->cache_readdir = opened.may_keep;
-    info->keep_cache = opened.is_kept;
+    const OpenedDirectory known = state.listing_fills.opened(
+        InodeId{inode}, request.files().open_directory(InodeId{inode}, context));
+    info->cache_readdir = known.may_keep;
+    info->keep_cache = known.is_kept;
   }
   auto opened = std::make_unique<DirectoryHandle>(InodeId{inode}, keeps_access_time);
+  opened->is_cached = info->cache_readdir != 0;
   HandleRecord record{};
   record.kind = HandleRecord::directory;
   record.inode = inode;
@@ -185,6 +197,7 @@ void do_readdirplus(fuse_req_t handle, fuse_ino_t inode, std::size_t size, off_t
 
 void do_releasedir(fuse_req_t handle, fuse_ino_t inode, fuse_file_info* info) {
   Request request(handle, Operation::releasedir, InodeId{inode});
+  end_fill(request.state(), request.state().open_directories.get(info->fh));
   request.state().open_directories.take(info->fh);
   request.reply({});
 }

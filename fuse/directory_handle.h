@@ -10,6 +10,7 @@
 // become the kernel's own view of a file, and old ones would undo newer ones.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -44,6 +45,11 @@ class DirectoryHandle {
 
   InodeId inode() const { return inode_; }
   bool keeps_access_time() const { return keeps_access_time_; }
+
+  // The kernel keeps what it is told through it.
+  std::atomic<bool> is_cached = false;
+  // It was told something, and has not asked for more since (listing_fills.h).
+  std::atomic<bool> is_filling = false;
 
   // The page kept, if a listing that goes on after `cookie` continues in it.
   std::optional<DirectoryPage> take_page(std::uint64_t cookie) {

@@ -10,6 +10,7 @@
 #include "fuse/adoption/mount_memory.h"
 #include "fuse/directory_handle.h"
 #include "fuse/handle_table.h"
+#include "fuse/listing_fills.h"
 #include "fuse/in_flight.h"
 #include "fuse/kernel_abi.h"
 #include "fuse/operation.h"
@@ -44,6 +45,7 @@ struct SessionState {
 
   HandleTable<FileHandle> open_files;
   HandleTable<DirectoryHandle> open_directories;
+  ListingFills listing_fills;
   InFlight in_flight;
   std::shared_ptr<LockWaits> lock_waits;  // shared with answers that come late
   std::function<void(InodeId)> forget_attributes;  // has the kernel ask for them again, soon
