@@ -1,12 +1,13 @@
 #include "common/base/row_file.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <fstream>
 #include <sstream>
 #include <utility>
 #include <vector>
+
+#include "tests/support/temporary_directory.h"
 
 namespace dfs {
 namespace {
@@ -16,13 +17,6 @@ using Rows = std::vector<std::pair<std::string, std::string>>;
 
 class RowFile : public ::testing::Test {
  protected:
-  RowFile() {
-    std::string name = ::testing::TempDir() + "row_file_XXXXXX";
-    directory_ = ::mkdtemp(name.data());
-    path_ = directory_ / "rows";
-  }
-  ~RowFile() override { fs::remove_all(directory_); }
-
   // A few hundred kilobytes, so that there are several blocks.
   static Rows some_rows() {
     Rows rows{{"", ""}, {"key", std::string("a\0b\n", 4)}};
@@ -58,8 +52,9 @@ class RowFile : public ::testing::Test {
     std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes;
   }
 
-  fs::path directory_;
-  fs::path path_;
+  const TemporaryDirectory temporary_;
+  const fs::path directory_ = temporary_.path();
+  const fs::path path_ = directory_ / "rows";
 };
 
 TEST_F(RowFile, GivesBackWhatWasWritten) {

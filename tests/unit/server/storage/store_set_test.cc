@@ -191,17 +191,22 @@ TEST_F(StoreSetTest, SpreadsChunksAndFindsThemAgain) {
   }
 }
 
-TEST(StoreSetOnFakeDisk, LosesOneDiskAndGoesOnWithTheOthers) {
-  FakeDisk disk;
-  FakeClock clock;
+// With two stores.
+Result<std::unique_ptr<StoreSet>> open_on(FakeDisk& disk, const FakeClock& clock) {
   StoreSetOptions options;
   options.directories = {"/a", "/b"};
   options.store.segment_bytes = 16 * MiB;
   options.store.reserved_bytes = 1;
   options.lock = false;
-  const auto set = StoreSet::open(disk, clock, options, [](const auto&, IndexStart) {
+  return StoreSet::open(disk, clock, options, [](const auto&, IndexStart) {
     return Result<std::unique_ptr<KvStore>>(std::make_unique<MemoryKvStore>());
   });
+}
+
+TEST(StoreSetOnFakeDisk, LosesOneDiskAndGoesOnWithTheOthers) {
+  FakeDisk disk;
+  const FakeClock clock;
+  const auto set = open_on(disk, clock);
   ASSERT_TRUE(set);
   disk.fail_next(FakeDisk::Operation::write, Errc::io);
   int failed = 0;
@@ -216,15 +221,8 @@ TEST(StoreSetOnFakeDisk, LosesOneDiskAndGoesOnWithTheOthers) {
 
 TEST(StoreSetOnFakeDisk, ReadsFromAFailedDiskWhatIsToBeCopiedToTheOthers) {
   FakeDisk disk;
-  FakeClock clock;
-  StoreSetOptions options;
-  options.directories = {"/a", "/b"};
-  options.store.segment_bytes = 16 * MiB;
-  options.store.reserved_bytes = 1;
-  options.lock = false;
-  const auto opened = StoreSet::open(disk, clock, options, [](const auto&, IndexStart) {
-    return Result<std::unique_ptr<KvStore>>(std::make_unique<MemoryKvStore>());
-  });
+  const FakeClock clock;
+  const auto opened = open_on(disk, clock);
   ASSERT_TRUE(opened);
   StoreSet& set = **opened;
   std::vector<TestChunk> chunks;
