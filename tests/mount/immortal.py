@@ -194,7 +194,7 @@ def what_is_not_on_the_servers_is_told(space):
             mounts = [each for each in cluster.status()["sessions"] if each["program"] == "dfs-mount"]
             return mounts[0]["unsent_bytes"], mounts[0]["oldest_unsent_ms"]
         writer = Writer(cluster.mount / "file")
-        check_equal(unsent(), (0, 0), "what an idle mount would lose")
+        wait_until(lambda: unsent() == (0, 0), "an idle mount has nothing to lose")
         cluster.stop("storage1")
         writer.write()
         wait_until(lambda: unsent()[0] >= 64 * KIB and unsent()[1] > 2000, "what the mount would lose is told", limit=20)
