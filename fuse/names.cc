@@ -30,15 +30,15 @@ void make(Request& request, InodeId parent, const char* name, mode_t mode, dev_t
   const auto made = request.files().make_node(parent, name, *type, mode & kPermissionBits, rdev,
                                               request.context());
   request.changed();
-  request.reply_entry(parent, name, made);
+  request.reply_made(parent, name, made);
 }
 
 }  // namespace
 
 void do_lookup(fuse_req_t handle, fuse_ino_t parent, const char* name) {
   Request request(handle, Operation::lookup, InodeId{parent});
-  request.reply_entry(InodeId{parent}, name,
-                      request.files().lookup(InodeId{parent}, name, request.context()));
+  request.reply_lookup(InodeId{parent}, name,
+                       request.files().lookup(InodeId{parent}, name, request.context()));
 }
 
 void do_mknod(fuse_req_t handle, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
@@ -56,7 +56,7 @@ void do_symlink(fuse_req_t handle, const char* target, fuse_ino_t parent, const 
   const auto made =
       request.files().make_symlink(InodeId{parent}, name, target, request.context());
   request.changed();
-  request.reply_entry(InodeId{parent}, name, made);
+  request.reply_made(InodeId{parent}, name, made);
 }
 
 void do_readlink(fuse_req_t handle, fuse_ino_t inode) {
@@ -69,7 +69,7 @@ void do_link(fuse_req_t handle, fuse_ino_t inode, fuse_ino_t new_parent, const c
   const auto linked = request.files().link(InodeId{inode}, InodeId{new_parent}, new_name,
                                            request.context());
   request.changed();
-  request.reply_entry(InodeId{new_parent}, new_name, linked);
+  request.reply_made(InodeId{new_parent}, new_name, linked);
 }
 
 void do_unlink(fuse_req_t handle, fuse_ino_t parent, const char* name) {

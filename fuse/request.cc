@@ -183,18 +183,20 @@ fuse_entry_param Request::entry_of(InodeId parent, const std::string& name,
   return entry;
 }
 
-void Request::reply_entry(InodeId parent, const char* name, const Result<Attributes>& result) {
-  if (!result && result.error().code != Errc::not_found) return reply_error(result.error());
+void Request::reply_lookup(InodeId parent, const char* name, const Result<Attributes>& result) {
+  if (result || result.error().code != Errc::not_found) return reply_made(parent, name, result);
   const ReplyBarrier::Reply reply(files().replies());
-  if (result) {
-    const fuse_entry_param entry = entry_of(parent, name, *result);
-    fuse_reply_entry(finish(), &entry);
-    return;
-  }
   fuse_entry_param nothing{};
   nothing.entry_timeout = timeout_of_name(parent, name, InodeId{});
   if (nothing.entry_timeout == 0) return reply_error(result.error());
   fuse_reply_entry(finish(), &nothing);
+}
+
+void Request::reply_made(InodeId parent, const char* name, const Result<Attributes>& result) {
+  if (!result) return reply_error(result.error());
+  const ReplyBarrier::Reply reply(files().replies());
+  const fuse_entry_param entry = entry_of(parent, name, *result);
+  fuse_reply_entry(finish(), &entry);
 }
 
 void Request::reply_attributes(const Result<Attributes>& result) {

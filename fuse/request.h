@@ -33,8 +33,12 @@ class Request {
   }
 
   void reply(const Result<void>& result);
-  // What `name` in `parent` leads to; `not_found` may be an answer to remember.
-  void reply_entry(InodeId parent, const char* name, const Result<Attributes>& result);
+  // What `name` in `parent` leads to; that it leads nowhere may be an answer to
+  // remember.
+  void reply_lookup(InodeId parent, const char* name, const Result<Attributes>& result);
+  // What was made at `name`. Here `not_found` is of what it was made from or in,
+  // and the kernel takes an entry without a file for EIO.
+  void reply_made(InodeId parent, const char* name, const Result<Attributes>& result);
   void reply_attributes(const Result<Attributes>& result);
   // The answer to FUSE_STATX: the time of birth too.
   void reply_statx(const Result<Attributes>& result);

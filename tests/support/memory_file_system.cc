@@ -44,6 +44,12 @@ InodeId MemoryFileSystem::find(InodeId parent, const std::string& name) const {
 
 // --- names --------------------------------------------------------------------
 
+FileSystem::Keep MemoryFileSystem::keep_name(InodeId directory, const std::string& name,
+                                             InodeId inode) const {
+  const std::lock_guard lock(mutex_);
+  return keeps_absences_ ? Keep::for_a_while : FileSystem::keep_name(directory, name, inode);
+}
+
 Result<Attributes> MemoryFileSystem::lookup(InodeId parent, const std::string& name,
                                             const CallContext& context) {
   TRY(obstacles_.pass_lookup(name, context.interrupt));
@@ -58,6 +64,7 @@ Result<Attributes> MemoryFileSystem::lookup(InodeId parent, const std::string& n
 Result<Attributes> MemoryFileSystem::make_node(InodeId parent, const std::string& name,
                                                FileType type, std::uint32_t mode,
                                                std::uint64_t rdev, const CallContext& context) {
+  TRY(obstacles_.pass_new_name());
   const std::lock_guard lock(mutex_);
   MemoryNode* node = TRY(nodes_.add(parent, name, type, mode & ~context.umask, context.caller));
   node->attributes.rdev = rdev;
@@ -67,6 +74,7 @@ Result<Attributes> MemoryFileSystem::make_node(InodeId parent, const std::string
 Result<Attributes> MemoryFileSystem::make_symlink(InodeId parent, const std::string& name,
                                                   const std::string& target,
                                                   const CallContext& context) {
+  TRY(obstacles_.pass_new_name());
   const std::lock_guard lock(mutex_);
   MemoryNode* node = TRY(nodes_.add(parent, name, FileType::symlink, 0777, context.caller));
   node->target = target;
@@ -83,6 +91,7 @@ Result<std::string> MemoryFileSystem::read_symlink(InodeId inode, const CallCont
 
 Result<Attributes> MemoryFileSystem::link(InodeId inode, InodeId new_parent,
                                           const std::string& new_name, const CallContext&) {
+  TRY(obstacles_.pass_new_name());
   const std::lock_guard lock(mutex_);
   if (new_name.size() > kNameMax) return fail(Errc::name_too_long);
   MemoryNode* node = TRY(nodes_.find(inode));

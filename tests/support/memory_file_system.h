@@ -28,6 +28,11 @@ class MemoryFileSystem final : public FileSystem {
     const std::lock_guard lock(mutex_);
     keeps_pages_ = true;
   }
+  // The kernel may remember that a name is absent.
+  void keep_absences() {
+    const std::lock_guard lock(mutex_);
+    keeps_absences_ = true;
+  }
   // Returns once so many requests wait for a lock.
   void wait_for_lock_waits(std::size_t count);
 
@@ -58,6 +63,7 @@ class MemoryFileSystem final : public FileSystem {
 
   // --- FileSystem ---
 
+  Keep keep_name(InodeId directory, const std::string& name, InodeId inode) const override;
   Result<Attributes> lookup(InodeId parent, const std::string& name,
                             const CallContext& context) override;
   Result<Attributes> make_node(InodeId parent, const std::string& name, FileType type,
@@ -139,6 +145,7 @@ class MemoryFileSystem final : public FileSystem {
   std::condition_variable lock_waits_changed_;
   MemoryNodes nodes_;
   bool keeps_pages_ = false;
+  bool keeps_absences_ = false;
   LockTable locks_{{}};
   std::map<std::uint64_t, LockDone> lock_waits_;
   std::uint64_t last_ticket_ = 0;

@@ -39,6 +39,11 @@ void Obstacles::fail_contents(Errc code) {
   contents_error_ = code;
 }
 
+void Obstacles::fail_names(Errc code) {
+  const std::lock_guard lock(mutex_);
+  names_error_ = code;
+}
+
 void Obstacles::limit_copies(std::uint64_t bytes_max, Errc code) {
   const std::lock_guard lock(mutex_);
   copy_bytes_max_ = bytes_max;
@@ -87,6 +92,12 @@ Result<void> Obstacles::pass_contents() const {
   const std::lock_guard lock(mutex_);
   if (contents_error_ == Errc::ok) return {};
   return fail(contents_error_, "as the test wanted it");
+}
+
+Result<void> Obstacles::pass_new_name() const {
+  const std::lock_guard lock(mutex_);
+  if (names_error_ == Errc::ok) return {};
+  return fail(names_error_, "as the test wanted it");
 }
 
 Result<std::uint64_t> Obstacles::pass_copy(std::uint64_t length) const {

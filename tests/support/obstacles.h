@@ -32,6 +32,8 @@ class Obstacles {
   void keep_attributes_away();
   // Calls on contents fail like this until it is ok again.
   void fail_contents(Errc code);
+  // What makes a name fails like this.
+  void fail_names(Errc code);
   // A copy does no more than this at once; or fails unless `code` is ok.
   void limit_copies(std::uint64_t bytes_max, Errc code = Errc::ok);
   // How many waits were interrupted.
@@ -42,6 +44,7 @@ class Obstacles {
   Result<void> pass_lookup(const std::string& name, Interrupt* interrupt);
   Result<void> pass_read(Interrupt* interrupt);
   Result<void> pass_contents() const;
+  Result<void> pass_new_name() const;
   // How much of `length` may be copied.
   Result<std::uint64_t> pass_copy(std::uint64_t length) const;
   bool attributes_are_away() const;
@@ -60,6 +63,7 @@ class Obstacles {
   unsigned blocked_reads_ = 0;
   bool attributes_away_ = false;
   Errc contents_error_ = Errc::ok;
+  Errc names_error_ = Errc::ok;
   Errc copy_error_ = Errc::ok;
   std::uint64_t copy_bytes_max_ = UINT64_MAX;
   std::uint64_t interrupted_ = 0;

@@ -259,5 +259,17 @@ TEST_F(Requests, ANotificationMakesTheKernelForget) {
   EXPECT_EQ(files_.counts().lookups, lookups + 1);
 }
 
+// As when what a link is made to has just been removed elsewhere.
+TEST_F(Requests, ThatMakeNamesTellOfWhatIsGoneAlsoWhereAbsencesAreKept) {
+  files_.keep_absences();
+  mount();
+  ASSERT_EQ(write_text(path("file"), "text"), 0);
+  files_.obstacles().fail_names(Errc::not_found);
+  EXPECT_EQ(errno_of(::link(path("file").c_str(), path("other").c_str())), ENOENT);
+  EXPECT_EQ(errno_of(::mkdir(path("other").c_str(), 0755)), ENOENT);
+  EXPECT_EQ(errno_of(::mkfifo(path("other").c_str(), 0644)), ENOENT);
+  EXPECT_EQ(errno_of(::symlink("to", path("other").c_str())), ENOENT);
+}
+
 }  // namespace
 }  // namespace dfs::fuse
