@@ -1,6 +1,6 @@
 // One get under way: parts are copied to where they belong and verified there.
 // A part that lies in a file of this machine is read by whoever makes the
-// call, which ends when all of those reads have. For storage_connection.cc only.
+// call, which ends when all of those reads have. For storage_connection*.cc only.
 //
 // Threads: the completion loop only, question() aside.
 #pragma once

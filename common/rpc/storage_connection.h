@@ -1,5 +1,7 @@
 // One connection of a GrpcStorageClient: the streams Put and Get of one
 // server, and what is outstanding on them. For grpc_storage_client.cc only.
+// How it begins and ends is in storage_connection_link.cc, calls beside the
+// streams in storage_connection_plain.cc.
 //
 // Its state goes idle -> connecting -> up -> ending -> idle, on the completion
 // loop only, except that a call takes idle to connecting.
