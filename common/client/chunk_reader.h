@@ -59,6 +59,7 @@ class ChunkReader {
   // Copies `slices` to where they go and fetches `ahead` into the cache, best
   // effort, behind what the caller waits for. Errors:
   //   not_found, corrupt  no replica has it
+  //   io                  the same, and a disk that should have it does not read
   //   unavailable         those that answer do not have it; others do not answer
   //   timed_out           nobody answers (soft)
   //   interrupted
@@ -72,6 +73,7 @@ class ChunkReader {
     std::size_t members = 0;
     std::size_t denied = 0;  // said not_found or corrupt
     Errc denial = Errc::not_found;
+    std::size_t unreadable = 0;  // have a disk that does not give it
   };
 
   // A slice and the fetch that brings it.

@@ -76,6 +76,7 @@ void ChunkReader::judge(const ChunkSlice& slice, ServerId server, const Error& p
   client_metrics().failovers.add();
   if (problem.code == Errc::io) {
     // Its disk cannot read it: the others may, and the copy is to be replaced.
+    ++round.unreadable;
     if (bad_copies_.note(slice.chunk, server)) parts_.meta.post(ReportArgs{slice.chunk, server, problem});
     parts_.health.failed(server);
     return;
@@ -176,12 +177,13 @@ Result<void> ChunkReader::rescue(const ChunkSlice& slice, const FetchPtr& first,
       const bool delivered = TRY(run_round(*race, round, slice, slow, interrupt));
       if (delivered) return {};
     }
-    if (round.members > 0 && round.denied >= round.members) {
-      return fail(round.denial, "no replica has chunk " + to_string(slice.chunk));
+    if (round.members > 0 && round.denied + round.unreadable >= round.members) {
+      return fail(round.unreadable > 0 ? Errc::io : round.denial,
+                  "no replica gives chunk " + to_string(slice.chunk));
     }
-    if (round.denied > 0) {
+    if (round.denied + round.unreadable > 0) {
       return fail(Errc::unavailable, "chunk " + to_string(slice.chunk) +
-                                         " is not on the servers that answer");
+                                         " is not to be had from the servers that answer");
     }
 
     const SteadyTime now = parts_.clock.now();

@@ -104,7 +104,7 @@ Result<std::size_t> FileReader::read(InodeState& state, OpenFile* file, std::uin
     if (result) return plan.length;
 
     const Errc code = result.error().code;
-    const bool nowhere = code == Errc::not_found || code == Errc::corrupt;
+    const bool nowhere = code == Errc::not_found || code == Errc::corrupt || code == Errc::io;
     if (!nowhere && code != Errc::unavailable) return fail(result.error());
     // Somebody may have written the range again, and the old chunks are gone.
     const bool same = TRY(still_the_same(state, offset, plan.length, plan.wanted, interrupt));

@@ -53,6 +53,7 @@ struct FakeServerMood {
   bool silent = false;          // every call fails with `unavailable`
   bool full = false;            // puts fail with `no_space`
   bool corrupts = false;        // gets answer `corrupt`
+  bool unreadable = false;      // gets answer `io`
   bool holds = false;           // calls wait until it no longer holds
   int fail_puts = 0;            // so many of the next puts fail with `put_error`
   Errc put_error = Errc::unavailable;
@@ -296,6 +297,8 @@ class FakeStoragePool final : public StoragePool {
       const auto chunk = it->second.chunks.find(range.chunk);
       if (chunk == it->second.chunks.end()) {
         results.emplace_back(fail(Errc::not_found, "no such chunk"));
+      } else if (it->second.mood.unreadable) {
+        results.emplace_back(fail(Errc::io, "a bad sector"));
       } else if (it->second.mood.corrupts) {
         std::memset(range.into, 0xEE, range.length);
         results.emplace_back(fail(Errc::corrupt, "bad checksum"));

@@ -258,6 +258,39 @@ TEST_F(EngineFailureTest, SaysIoErrorWhenNoReplicaHasTheBytes) {
   mount.fs->close(file);
 }
 
+TEST_F(EngineFailureTest, SaysIoErrorWhenEveryDiskSaysSo) {
+  FakeMount mount(cluster_);
+  const OpenFilePtr file = mount.create("a");
+  ASSERT_TRUE(mount.write(*file, 0, pattern(3000)));
+  ASSERT_TRUE(mount.fs->flush(*file, {}));
+  all([](FakeServerMood& m) { m.unreadable = true; });
+  cluster_.storage.forget_chunks(ServerId{2});
+  std::byte byte{};
+  const auto read = mount.fs->read(*file, 0, MutableBuffer(&byte, 1), {});
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, Errc::io);
+  EXPECT_EQ(cluster_.meta.reports().size(), 3U);
+  mood(3, [](FakeServerMood& m) { m.unreadable = false; });
+  EXPECT_EQ(mount.read(*file, 0, 3000), pattern(3000)) << "nothing is held against it for ever";
+  mount.fs->close(file);
+}
+
+TEST_F(EngineFailureTest, WaitsForAServerThatMayHaveWhatAnothersDiskDoesNotRead) {
+  FakeMount mount(cluster_);
+  const OpenFilePtr file = mount.create("a");
+  ASSERT_TRUE(mount.write(*file, 0, pattern(3000)));
+  ASSERT_TRUE(mount.fs->flush(*file, {}));
+  all([](FakeServerMood& m) { m.unreadable = true; });
+  mood(3, [](FakeServerMood& m) { m.silent = true; });
+  std::thread back([&] {
+    cluster_.storage.await([](const FakeStoragePool& pool) { return pool.gets() >= 4; });
+    all([](FakeServerMood& m) { m.silent = m.unreadable = false; });
+  });
+  EXPECT_EQ(mount.read(*file, 0, 3000), pattern(3000));
+  back.join();
+  mount.fs->close(file);
+}
+
 TEST_F(EngineFailureTest, ReadsOnceAServerIsBack) {
   FakeMount mount(cluster_);
   const OpenFilePtr file = mount.create("a");
