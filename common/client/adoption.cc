@@ -66,7 +66,7 @@ void Engine::adopt(const SessionEstate& estate) {
   }
   std::vector<InodeId> in_use{kRootInode};
   for (const InodeStatePtr& state : inodes_.all()) in_use.push_back(state->inode);
-  keeper_.lost(std::move(in_use));
+  keeper_.forget_now(in_use);
 }
 
 void Engine::rewrite(OpenFile& file, const UnsentFacts& facts) {

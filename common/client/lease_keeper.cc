@@ -239,24 +239,33 @@ bool LeaseKeeper::forget_idle(const std::vector<InodeId>& inodes) {
   return forget_elsewhere(std::move(pages))->wait(patience);
 }
 
-void LeaseKeeper::take(const Lost& lost) {
+// Names and attributes at once, pages elsewhere.
+std::vector<std::shared_ptr<LeaseKeeper::Forgetting>> LeaseKeeper::begin_to_forget(
+    const std::vector<InodeId>& inodes) {
   log_info("client", "{} leases are not valid any more; what the kernel was told is forgotten",
-           lost.inodes.size());
+           inodes.size());
   parts_.replies.pass();
+  std::vector<std::shared_ptr<Forgetting>> begun;
   const auto kernel = kernel_.with([](const auto& known) { return known; });
-  if (kernel == nullptr) return;
+  if (kernel == nullptr) return begun;
   std::vector<Pages> of_idle;
-  for (const InodeId inode : lost.inodes) {
+  for (const InodeId inode : inodes) {
     kernel->forget_attributes(inode);
     if (const InodeStatePtr state = parts_.inodes.find(inode); is_in_use(state)) {
       note_pages_forgotten(*state);
-      static_cast<void>(forget_elsewhere(pages_to_forget(inode)));
+      begun.push_back(forget_elsewhere(pages_to_forget(inode)));
     } else {
       of_idle.push_back({inode, {0, kWholeFile}});
     }
   }
   kernel->forget_names();
-  static_cast<void>(forget_elsewhere(std::move(of_idle)));
+  begun.push_back(forget_elsewhere(std::move(of_idle)));
+  return begun;
+}
+
+void LeaseKeeper::forget_now(const std::vector<InodeId>& inodes) {
+  for (const auto& forgetting : begin_to_forget(inodes))
+    if (!forgetting->wait(kForgetPatience)) return;
 }
 
 // The server is told how often the inode is open before it knows less than that.

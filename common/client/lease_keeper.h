@@ -70,6 +70,9 @@ class LeaseKeeper {
   void give_back(InodeId inode, std::uint64_t order);
   // Leases that are gone: what the kernel was told under them is forgotten.
   void lost(std::vector<InodeId> inodes);
+  // The same, and returns when it is so; with pages that requests have locked, and
+  // with what comes behind them, it only begins.
+  void forget_now(const std::vector<InodeId>& inodes);
   // The pages in a range are not what the file has, and then it ends with `end` at
   // the earliest. Waits until the kernel knows; but not for long if the caller's
   // request has locked some of them.
@@ -103,7 +106,7 @@ class LeaseKeeper {
   std::optional<SteadyTime> lapses_at() const;
   void take(const LeaseRecall& recall);
   void take_after_use(const RecalledLease& lease, std::uint64_t order);
-  void take(const Lost& lost);
+  void take(const Lost& lost) { begin_to_forget(lost.inodes); }
   void settle_idle(std::uint64_t order, const std::vector<InodeId>& inodes);
   void settle_elsewhere(InodeId inode);
   void settle(InodeId inode);
@@ -120,6 +123,7 @@ class LeaseKeeper {
   static std::uint32_t untold_opens(InodeState& state);
   void told_opens(InodeState& state, std::uint32_t count);
   std::shared_ptr<Forgetting> forget_elsewhere(std::vector<Pages> pages);
+  std::vector<std::shared_ptr<Forgetting>> begin_to_forget(const std::vector<InodeId>& inodes);
   std::shared_ptr<Forgetting> elsewhere(std::function<void(KernelCache&)> tell);
 
   const Parts parts_;

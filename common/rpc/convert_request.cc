@@ -327,6 +327,7 @@ Result<MetaArgs> taken(v1::ReturnLeasesRequest&& message) {
   TRY(check_count("leases given back", message.leases_size(),
                   static_cast<std::int64_t>(kLeasesPerReturnMax)));
   ReturnLeasesArgs op;
+  op.all_forgotten = message.all_forgotten();
   op.leases.reserve(static_cast<std::size_t>(message.leases_size()));
   for (const v1::ReturnedLease& lease : message.leases()) {
     ReturnedLease& added = op.leases.emplace_back();

@@ -231,6 +231,7 @@ void put(const AcquireLeaseArgs& op, v1::Request& to) {
 }
 void put(const ReturnLeasesArgs& op, v1::Request& to) {
   v1::ReturnLeasesRequest& message = *to.mutable_return_leases();
+  message.set_all_forgotten(op.all_forgotten);
   for (const ReturnedLease& lease : op.leases) {
     v1::ReturnedLease& added = *message.add_leases();
     added.set_inode(lease.inode.value());

@@ -12,7 +12,9 @@
 namespace dfs {
 
 struct LeaseHooks {
-  // Before all others, of a session that another process had: what it has.
+  // Before all others, of a session that another process had: what it has. If that
+  // is not complete, what the other one was told is forgotten when this returns; for
+  // that it may wait for some milliseconds.
   std::function<void(const SessionEstate&)> adopted{};
   // Every lease that the session has; asked when it is resumed or made anew.
   std::function<LeaseClaims()> claims;

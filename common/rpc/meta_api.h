@@ -305,6 +305,7 @@ struct ReturnedLease {
 };
 struct ReturnLeasesArgs {
   std::vector<ReturnedLease> leases;
+  bool all_forgotten = false;  // what a former process was told and this one knows nothing of
 };
 struct HoldArgs {
   InodeId inode;

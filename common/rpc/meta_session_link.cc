@@ -297,12 +297,18 @@ void GrpcMetaSession::start_leases() {
     hooks = leases_;
     terms = terms_;
     asked = welcomed_at_;
-    adopts = std::exchange(adopting_, false);
+    adopts = adopting_;
     estate = std::exchange(estate_, {});
     recalls = std::exchange(early_recalls_, {});
   }
   estate.lease_order = terms.order;
   if (adopts && hooks.adopted) hooks.adopted(estate);
+  {
+    // Whoever breaks off and comes again before has not forgotten yet.
+    const std::lock_guard lock(mutex_);
+    adopting_ = false;
+  }
+  if (adopts && !estate.is_complete) post(ReturnLeasesArgs{.leases = {}, .all_forgotten = true});
   hooks.welcomed(terms);
   hooks.confirmed(asked);
   for (const LeaseRecall& recall : recalls) hooks.recalled(recall);

@@ -77,7 +77,10 @@ class HelloJob final : public CoreJob {
     const Epoch epoch = record_.epoch;
     log_info("sessions", "session {} of {} on {} ({}) {}", id_.value(), record_.program,
              record_.host, record_.place, what_it_does());
-    state->sessions.connect(id_, std::move(record_), std::move(sink_), args_.held);
+    const bool may_use_more = resumed_ && args_.adopts && !was_known_ && args_.wants_leases;
+    state->sessions.connect(id_, std::move(record_), std::move(sink_), args_.held,
+                            may_use_more ? SessionTable::Return::in_part
+                                         : SessionTable::Return::whole);
     if (superseded_) state->sessions.evict(args_.session, {Errc::session_lost, kSuperseded});
     if (args_.wants_leases && !resumed_) end_former(*state);
     if (resumed_ && args_.adopts) find_estate(*state);

@@ -31,7 +31,7 @@ void SessionTable::load(SessionId id, SessionRecord record) {
 }
 
 void SessionTable::connect(SessionId id, SessionRecord record, std::shared_ptr<ReplySink> sink,
-                           const std::vector<InodeId>& held) {
+                           const std::vector<InodeId>& held, Return how) {
   auto& slot = sessions_[id];
   const bool is_new = slot == nullptr;
   if (is_new) {
@@ -41,7 +41,7 @@ void SessionTable::connect(SessionId id, SessionRecord record, std::shared_ptr<R
     slot->back_since_start = true;
   }
   Session& session = *slot;
-  is_back(session);
+  if (how == Return::whole) is_back(session);
   session.record = std::move(record);
   const std::shared_ptr<ReplySink> former = std::exchange(session.sink, std::move(sink));
   if (former == nullptr)
@@ -131,7 +131,6 @@ void SessionTable::remove(SessionId id) {
   sessions_.erase(found);
 }
 
-// Or will never be.
 void SessionTable::is_back(Session& session) {
   if (std::exchange(session.back_since_start, true)) return;
   --not_back_;

@@ -111,7 +111,7 @@ TEST(Convert, CarriesEveryOperationWithoutLoss) {
       some_change(std::nullopt, std::nullopt),
       TouchArgs{{{inode, -5, 6}, {InodeId{43}, 7, 8}}},
       AcquireLeaseArgs{inode, LeaseKind::write},
-      ReturnLeasesArgs{{{inode, LeaseKind::read, 1, 2}, {InodeId{43}, LeaseKind::none, 3, 0}}},
+      ReturnLeasesArgs{{{inode, LeaseKind::read, 1, 2}, {InodeId{43}, LeaseKind::none, 3, 0}}, true},
       HoldArgs{inode, 2},
       DrainServerArgs{ServerId{3}, true},
       CreateArgs{inode, name, FileType::regular, 0640, 0, true, true, true, 022},

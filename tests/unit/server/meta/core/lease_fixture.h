@@ -35,7 +35,8 @@ class LeaseCoreTest : public CoreTest {
                          .value();
   }
 
-  // Another process goes on with the session, and says what it remembers.
+  // Another process goes on with the session, and says what it remembers; not yet that
+  // the rest is forgotten.
   void adopt(Client& client, const SessionEstate& remembered) {
     client.sink = std::make_shared<RecordingSink>();
     client.welcome = hello({.session = client.welcome.session,
@@ -47,6 +48,10 @@ class LeaseCoreTest : public CoreTest {
                             .adopts = true},
                            client.sink)
                          .value();
+  }
+
+  void has_forgotten(Client& client) {
+    get<EmptyResult>(client, ReturnLeasesArgs{.leases = {}, .all_forgotten = true});
   }
 
   // What `work` submits is committed together.

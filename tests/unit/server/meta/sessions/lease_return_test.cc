@@ -215,6 +215,7 @@ TEST_F(LeaseRestart, TellsAnotherProcessOfASessionWhatItHas) {
   EXPECT_FALSE(ann.welcome.estate->is_complete);
   EXPECT_EQ(ann.welcome.estate->leases.write, std::vector<InodeId>{file});
   EXPECT_EQ(ann.welcome.estate->locks.size(), 1u);
+  has_forgotten(ann);
 
   come(bob, {});
   const std::uint64_t reads = ask(bob, GetAttrArgs{file});
@@ -229,8 +230,28 @@ TEST_F(LeaseRestart, GivesAnotherProcessOfASessionNothingThatItDoesNotRemember) 
   adopt(ann, {});
   ASSERT_TRUE(ann.welcome.estate);
   EXPECT_TRUE(ann.welcome.estate->leases.write.empty());
+  has_forgotten(ann);
   come(bob, {});
   EXPECT_EQ(stat_lease(bob, file), LeaseKind::read);
+}
+
+// Its kernel was told things under leases that nobody remembers.
+TEST_F(LeaseRestart, DoesNotTakeAnotherProcessForBackBeforeItHasForgotten) {
+  stat_lease(ann, file);
+  restart();
+  come(bob, {});
+  adopt(ann, {});
+  const std::uint64_t changes = ask(bob, chmod(file));
+  EXPECT_FALSE(bob.sink->has(changes)) << "the one that was killed had told its kernel";
+  adopt(ann, {});
+  ASSERT_TRUE(ann.welcome.estate);
+  EXPECT_FALSE(ann.welcome.estate->is_complete) << "the one before was killed too, too early";
+  EXPECT_FALSE(bob.sink->has(changes));
+  has_forgotten(ann);
+  ASSERT_TRUE(bob.sink->wait_for(changes));
+  adopt(ann, {});
+  ASSERT_TRUE(ann.welcome.estate);
+  EXPECT_TRUE(ann.welcome.estate->is_complete);
 }
 
 TEST_F(LeaseRestart, LetsNobodyWriteBesideAReaderThatIsMissing) {
