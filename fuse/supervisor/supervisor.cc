@@ -44,7 +44,10 @@ SteadyTime now() { return std::chrono::steady_clock::now(); }
 
 std::optional<milliseconds> Replacement::pause_after(SteadyTime::duration life, Cause cause) {
   if (life >= kWell || cause == Cause::killed) in_a_row_ = 0;
-  if (++in_a_row_ > kInARowMax) return std::nullopt;
+  if (++in_a_row_ > kInARowMax) {
+    if (cause == Cause::crashed) return std::nullopt;
+    in_a_row_ = kInARowMax;
+  }
   if (in_a_row_ <= kWithoutPause) return milliseconds{0};
   return std::min(kPauseLeast * (1U << (in_a_row_ - kWithoutPause - 1)), kPauseMost);
 }
@@ -159,12 +162,24 @@ Result<void> Supervisor::hand_over_device() {
   if (!point_) {
     Result<MountPoint> mounted = parts_.mount();
     if (!mounted)
-      return worker_->link().send(WorkerWord::no_device, mounted.error().text);
+      return tell_worker(WorkerWord::no_device, mounted.error().text);
     point_.emplace(*std::move(mounted));
     device_ = point_->take_device();
     let_programs_ask();
   }
-  return worker_->link().send(WorkerWord::device, {}, device_.get());
+  return tell_worker(WorkerWord::device, {}, device_.get());
+}
+
+// One that cannot be told, most likely because it has just been killed, is replaced.
+Result<void> Supervisor::tell_worker(WorkerWord word, const std::string& text, int descriptor) {
+  const Result<void> sent = worker_->link().send(word, text, descriptor);
+  if (sent) return {};
+  if (!has_served_) return sent;
+  log_warn("fuse", "the process that is to serve {} does not listen: {}",
+           parts_.directory.native(), sent.error().to_string());
+  link_is_open_ = false;
+  worker_->signal(SIGKILL);
+  return {};
 }
 
 // The mount is worth more than being asked.
@@ -243,9 +258,10 @@ Result<std::optional<int>> Supervisor::replace(const WorkerProcess::End& end) {
               parts_.directory.native(), end.number, name);
     return give_up();
   }
-  const bool was_killed = end.number == SIGKILL && serves_;
-  const auto pause = replacement_.pause_after(
-      life, was_killed ? Replacement::Cause::killed : Replacement::Cause::crashed);
+  const auto cause = end.number != SIGKILL ? Replacement::Cause::crashed
+                     : serves_             ? Replacement::Cause::killed
+                                           : Replacement::Cause::killed_early;
+  const auto pause = replacement_.pause_after(life, cause);
   if (!pause) {
     log_error("fuse", "the mount at {} is given up: {} processes in a row were ended within {} s, "
                       "the last one by signal {} ({})",

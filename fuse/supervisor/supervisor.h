@@ -39,9 +39,10 @@ class Replacement {
   static constexpr std::chrono::seconds kWell{1};
   static constexpr unsigned kInARowMax = 10;
 
-  enum class Cause { killed, crashed };
-  // It died after `life`. One that is killed while it serves has done nothing wrong.
-  // Empty: there is no point in another one.
+  // One that is killed while it serves has done nothing wrong, and one that is killed
+  // before may have: another one follows, but later and later.
+  enum class Cause { killed, killed_early, crashed };
+  // It died after `life`. Empty: there is no point in another one.
   std::optional<std::chrono::milliseconds> pause_after(SteadyTime::duration life, Cause cause);
 
  private:
@@ -76,6 +77,7 @@ class Supervisor {
   Result<void> take_message();
   Result<void> take_last_words();
   Result<void> hand_over_device();
+  Result<void> tell_worker(WorkerWord word, const std::string& text, int descriptor = -1);
   void let_programs_ask();
   Result<void> take_ready(const WorkerMessage& message);
   void answer_asker();

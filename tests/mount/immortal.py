@@ -97,6 +97,22 @@ def a_mount_whose_supervisor_is_killed_serves_on(space):
         check_equal((cluster.mount / "file").read_bytes(), b"written without a supervisor", "what was written")
 
 
+def a_worker_that_is_killed_before_it_serves_is_replaced(space):
+    with space.cluster(servers=1, replicas=1) as cluster:
+        supervisor = cluster.pid("mount1")
+        file = os.open(cluster.mount / "file", os.O_RDWR | os.O_CREAT)
+        for turn in range(4):
+            os.pwrite(file, b"%d" % turn, 0)
+            kill_child(supervisor)
+            worker = only_child(supervisor)
+            os.kill(supervisor, signal.SIGSTOP)
+            time.sleep(0.2)  # time to ask for the kernel's connection, and to find nobody
+            os.kill(worker, signal.SIGKILL)
+            os.kill(supervisor, signal.SIGCONT)
+            check_equal(os.pread(file, 100, 0), b"%d" % turn, "what an open file has")
+        os.close(file)
+
+
 def a_dead_worker_that_waits_for_a_page_is_not_waited_for(space):
     """Invalidating a page waits in the kernel until the read that has locked it is answered, kill -9 or not."""
     with space.cluster(servers=1, replicas=1) as cluster:

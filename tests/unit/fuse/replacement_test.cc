@@ -28,6 +28,14 @@ TEST(Replacement, OfAWorkerThatWasKilledIsMadeAtOnceHoweverOften) {
     EXPECT_EQ(replacement.pause_after(10ms, Cause::killed), 0ms);
 }
 
+TEST(Replacement, OfOneThatIsKilledBeforeItServesComesLaterAndIsNeverGivenUp) {
+  Replacement replacement;
+  for (unsigned times = 0; times < 2 * Replacement::kInARowMax; ++times)
+    EXPECT_TRUE(replacement.pause_after(10ms, Cause::killed_early));
+  EXPECT_EQ(replacement.pause_after(10ms, Cause::killed_early), 2s);
+  EXPECT_EQ(replacement.pause_after(10ms, Cause::killed), 0ms);
+}
+
 TEST(Replacement, IsGivenUpInTheEnd) {
   Replacement replacement;
   for (unsigned times = 0; times < Replacement::kInARowMax; ++times)
