@@ -146,7 +146,7 @@ void RequestRunner::mark_provisional(SessionId session, Attributes& attributes) 
 
 Result<MetaResult> RequestRunner::return_leases(Session& session, const ReturnLeasesArgs& args) {
   Result<void> held;
-  if (args.all_forgotten) state_.sessions.is_back(session);
+  if (args.all_forgotten) state_.sessions.came_back(session);
   for (const ReturnedLease& lease : args.leases) {
     if (lease.holds > 0) {
       const Result<void> may = state_.sessions.check_may_hold(session);

@@ -41,7 +41,7 @@ void SessionTable::connect(SessionId id, SessionRecord record, std::shared_ptr<R
     slot->back_since_start = true;
   }
   Session& session = *slot;
-  if (how == Return::whole) is_back(session);
+  if (how == Return::whole) came_back(session);
   session.record = std::move(record);
   const std::shared_ptr<ReplySink> former = std::exchange(session.sink, std::move(sink));
   if (former == nullptr)
@@ -83,7 +83,7 @@ bool SessionTable::end(SessionId id, Epoch epoch) {
 void SessionTable::evict(SessionId id, const Error& why) {
   Session* session = find(id);
   if (session == nullptr) return;
-  is_back(*session);
+  came_back(*session);
   const std::shared_ptr<ReplySink> sink = session->sink;
   disconnect(id, session->record.epoch);
   session->ending = true;
@@ -127,11 +127,11 @@ void SessionTable::remove(SessionId id) {
   const auto found = sessions_.find(id);
   invariant(found->second->held.empty() && found->second->sink == nullptr,
             "a session is removed that is connected or holds inodes");
-  is_back(*found->second);
+  came_back(*found->second);
   sessions_.erase(found);
 }
 
-void SessionTable::is_back(Session& session) {
+void SessionTable::came_back(Session& session) {
   if (std::exchange(session.back_since_start, true)) return;
   --not_back_;
   if (session.record.wants_leases) --not_back_with_leases_;

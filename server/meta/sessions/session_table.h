@@ -60,14 +60,14 @@ class SessionTable final : public HeldInodes {
   // A session that a former process left; away until it comes back.
   void load(SessionId id, SessionRecord record);
   // `in_part`: what it had leases for before the start may still be used, until
-  // is_back().
+  // came_back().
   enum class Return { whole, in_part };
   // Connects a new session, or an old one that goes on: its former stream is
   // told to end. `held` replaces what it held, an inode once for each hold.
   void connect(SessionId id, SessionRecord record, std::shared_ptr<ReplySink> sink,
                const std::vector<InodeId>& held, Return how = Return::whole);
   // It has said all that it has since the start, or will never.
-  void is_back(Session& session);
+  void came_back(Session& session);
   // Its stream is gone. False, and nothing happens, if it goes on over another one.
   bool disconnect(SessionId id, Epoch epoch);
 
