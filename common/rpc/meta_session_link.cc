@@ -62,6 +62,7 @@ grpc::ByteBuffer GrpcMetaSession::make_hello() {
     hello.set_session(session_.value());
     hello.set_session_epoch(session_epoch_.value());
     frame.set_answered_through(pending_.largest_succeeded());
+    hello.set_changes_told(pending_.changes_told());
     if (session_ != SessionId{} && options_.held) {
       held = options_.held;
       pending_.mark_releases_stale();
@@ -349,7 +350,7 @@ void GrpcMetaSession::take_response(v1::Response&& response) {
   {
     const std::lock_guard lock(mutex_);
     request = pending_.take(response.id());
-    if (request != nullptr && !response.has_error()) pending_.succeeded(*request);
+    if (request != nullptr && !response.has_error()) pending_.succeeded(*request, response.change());
     unanswered_.store(pending_.size(), std::memory_order_relaxed);
   }
   if (request == nullptr) {

@@ -193,6 +193,7 @@ PendingRequests::Restart PendingRequests::restart() {
   next_sequence_ = 1;
   if (operations_ != nullptr) operations_->forget_sequences();
   succeeded_ = 0;
+  changes_told_ = 0;
   restart.stale = resume();
   return restart;
 }

@@ -88,12 +88,14 @@ class PendingRequests {
   bool next_frame(grpc::ByteBuffer& frame);
   // Removes and returns the request that an answer is for; null if there is none.
   PendingRequestPtr take(std::uint64_t id);
-  // It was answered with success.
-  void succeeded(const PendingRequest& request) {
+  // It was answered with success, as this change of the session (Response.change).
+  void succeeded(const PendingRequest& request, std::uint64_t change) {
     succeeded_ = std::max(succeeded_, request.sequence);
+    changes_told_ = std::max(changes_told_, change);
   }
-  // The largest sequence of those, under this session; for its hello.
+  // The largest of those, under this session; for its hello.
   std::uint64_t largest_succeeded() const { return succeeded_; }
+  std::uint64_t changes_told() const { return changes_told_; }
   // Nobody waits for it any more; it is in here. Forgets it if it was never sent.
   void abandon(const PendingRequestPtr& request);
 
@@ -125,6 +127,7 @@ class PendingRequests {
   std::uint64_t next_id_ = 1;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t succeeded_ = 0;
+  std::uint64_t changes_told_ = 0;
   std::map<std::uint64_t, PendingRequestPtr> unanswered_;  // by id, that is, in order
   std::deque<PendingRequestPtr> queue_;                    // of those, what to send
   std::set<std::uint64_t> open_sequences_;

@@ -88,6 +88,7 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
       v1::Response& response = *frame.add_responses();
       response.set_id(reply.id);
       response.set_lease_order(reply.lease_order);
+      response.set_change(reply.change);
       to_proto(reply.result, response);
       if (replies.size() == 1) break;
       bytes += response.ByteSizeLong();
@@ -136,6 +137,7 @@ class Connection final : public ReplySink, public std::enable_shared_from_this<C
                    .session = SessionId{hello.session()},
                    .epoch = Epoch{hello.session_epoch()},
                    .succeeded = Sequence{frame.answered_through()},
+                   .changes_told = hello.changes_told(),
                    .program = hello.program(),
                    .host = hello.host(),
                    .place = hello.place(),

@@ -105,34 +105,30 @@ void Session::set_hooks(SessionHooks hooks) {
 
 grpc::ByteBuffer Session::dial() {
   SessionHooks hooks;
-  SessionId session;
-  Epoch epoch;
-  std::uint64_t succeeded = 0;
+  Known known;
   dialed_at_ = clock_.now();
   {
     const std::lock_guard lock(mutex_);
     link_ = Link::greeting;
     hooks = hooks_;
-    session = session_;
-    epoch = epoch_;
-    succeeded = pending_.largest_succeeded();
-    if (session != SessionId{} && hooks.held) pending_.mark_releases_stale();
+    known = {session_, epoch_, pending_.largest_succeeded(), pending_.changes_told()};
+    if (known.session != SessionId{} && hooks.held) pending_.mark_releases_stale();
   }
-  return make_hello(hooks, {session, epoch, succeeded});
+  return make_hello(hooks, known);
 }
 
 grpc::ByteBuffer Session::make_hello(const SessionHooks& hooks, const Known& known) const {
-  const auto [session, epoch, succeeded] = known;
   v1::ClientFrame frame;
-  frame.set_answered_through(succeeded);
+  frame.set_answered_through(known.succeeded);
   v1::Hello& hello = *frame.mutable_hello();
   hello.set_protocol_version(kProtocolVersion);
   hello.set_program("dfs-sim");
   hello.set_place(place_);
   hello.set_wants_leases(leases_ == Leases::wanted);
-  hello.set_session(session.value());
-  hello.set_session_epoch(epoch.value());
-  if (session == SessionId{}) return serialize_message(frame);
+  hello.set_session(known.session.value());
+  hello.set_session_epoch(known.epoch.value());
+  hello.set_changes_told(known.changes_told);
+  if (known.session == SessionId{}) return serialize_message(frame);
   if (hooks.held)
     for (const InodeId inode : hooks.held()) hello.add_held(inode.value());
   if (hooks.locks)
@@ -251,7 +247,7 @@ void Session::take_response(v1::Response&& response) {
   {
     const std::lock_guard lock(mutex_);
     request = pending_.take(response.id());
-    if (request != nullptr && !response.has_error()) pending_.succeeded(*request);
+    if (request != nullptr && !response.has_error()) pending_.succeeded(*request, response.change());
   }
   invariant(request != nullptr, "the server answers what was asked, once");
   if (request->probes_at) {

@@ -82,6 +82,7 @@ class Session final : public MetaClient {
     SessionId session;
     Epoch epoch;
     std::uint64_t succeeded = 0;
+    std::uint64_t changes_told = 0;
   };
   grpc::ByteBuffer make_hello(const SessionHooks& hooks, const Known& known) const;
   bool take_welcome(v1::Welcome&& welcome);

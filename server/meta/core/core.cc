@@ -256,7 +256,8 @@ void Core::run_submission(Answered& answered) {
     if (outcome.when == Outcome::When::stable && outcome.result)
       answered.when_stable.push_back(index);
     if (outcome.when == Outcome::When::later) answered.later.push_back(index);
-    answered.replies.push_back({request.id, std::move(outcome.result), outcome.lease_order});
+    answered.replies.push_back(
+        {request.id, std::move(outcome.result), outcome.lease_order, outcome.change});
   }
   if (state_->txn.changed()) runner_.prune_replies(*session);
 }
@@ -273,6 +274,7 @@ void Core::run_reads_again(Answered& answered, const Error& error) {
     if (is_mutation(request.args) && !repeated) {
       if (result) result = fail(error);
       answered.replies[i].lease_order = 0;
+      answered.replies[i].change = 0;
       continue;
     }
     if (is_about_locks(request.args)) {
@@ -284,6 +286,7 @@ void Core::run_reads_again(Answered& answered, const Error& error) {
     if (outcome.when == Outcome::When::later) answered.later.push_back(i);
     result = std::move(outcome.result);
     answered.replies[i].lease_order = outcome.lease_order;
+    answered.replies[i].change = outcome.change;
     if (state_->txn.changed()) {
       result = fail(error);
       state_->undo();

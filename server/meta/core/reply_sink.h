@@ -15,6 +15,7 @@ struct CoreReply {
   std::uint64_t id = 0;  // of the request it answers
   Result<MetaResult> result;
   std::uint64_t lease_order = 0;  // of the leases in the result
+  std::uint64_t change = 0;       // of a mutation that succeeded: as v1::Response has it
 };
 
 // Threads: any, several at once. No call blocks or calls back into the core.

@@ -89,7 +89,9 @@ Outcome RequestRunner::run_mutation(Session& session, CoreRequest& request) {
     return {fail(Errc::bad_message, "a mutation without a sequence number")};
   if (session.replies.contains(request.sequence)) {
     repeats_.add();
-    return {repeat(session, request), answer_when(request.args)};
+    return {.result = repeat(session, request),
+            .when = answer_when(request.args),
+            .change = session.replies.change_of(request.sequence)};
   }
   if (request.sequence <= session.replies.answered_through())
     return {fail(Errc::bad_message, "a mutation comes again whose answer was acknowledged")};
@@ -100,9 +102,11 @@ Outcome RequestRunner::run_mutation(Session& session, CoreRequest& request) {
   Outcome outcome = run_operation(session, request);
   // A failed one left nothing, so its repeat may as well run anew.
   if (!outcome.result || outcome.when == Outcome::When::later) return outcome;
+  outcome.change = session.replies.changes() + 1;
   // Without the leases: they are gone by the time of a repeat.
-  state_.txn.put<tables::Replies>({session.id, request.sequence}, {encode_reply(*outcome.result)});
-  state_.sessions.reply_stored(session, request.sequence);
+  state_.txn.put<tables::Replies>({session.id, request.sequence},
+                                  {encode_reply(*outcome.result, outcome.change)});
+  state_.sessions.reply_stored(session, request.sequence, outcome.change);
   outcome.lease_order = grant(session, request, *outcome.result);
   return outcome;
 }

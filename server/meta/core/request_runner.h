@@ -29,6 +29,7 @@ struct Outcome {
   };
   When when = When::committed;
   std::uint64_t lease_order = 0;  // of the leases in the result
+  std::uint64_t change = 0;       // which of the session's changes it is; 0: none
 };
 
 // An answer to a request that was run before.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "common/base/log.h"
+#include "server/meta/core/reply_codec.h"
 
 namespace dfs {
 namespace {
@@ -21,8 +22,11 @@ Result<void> load_replies(CoreState& state, Session& session) {
   const ReplyKey end{SessionId{session.id.value() + 1}, Sequence{}};
   while (true) {
     const auto rows = TRY(state.txn.rows<tables::Replies>(from, end, kReplyRowsAtOnce));
-    for (const auto& row : rows)
-      if (!session.replies.contains(row.key.sequence)) session.replies.add(row.key.sequence);
+    for (const auto& row : rows) {
+      if (session.replies.contains(row.key.sequence)) continue;
+      const std::uint64_t change = TRY(change_of_reply(row.record.bytes));
+      session.replies.add(row.key.sequence, change);
+    }
     if (rows.size() < kReplyRowsAtOnce) break;
     from.sequence = Sequence{rows.back().key.sequence.value() + 1};
   }
@@ -42,7 +46,7 @@ class HelloJob final : public CoreJob {
     // knew until power was lost: nobody goes on with what is left of that session.
     resumed_ = former != nullptr && args_.epoch <= former->record.epoch;
     if (resumed_) TRY(load_replies(state, *former));
-    if (resumed_ && args_.succeeded > former->replies.largest()) {
+    if (resumed_ && was_told_of_lost_changes(former->replies)) {
       // The log keeps its order, so what we had said and do not know went with the power.
       log_warn("sessions", "session {} of {} on {} ({}) was told of changes that are lost; it goes on as a new one",
                former->id.value(), args_.program, args_.host, args_.place);
@@ -100,6 +104,10 @@ class HelloJob final : public CoreJob {
   }
 
  private:
+  bool was_told_of_lost_changes(const ReplyWindow& kept) const {
+    return args_.succeeded > kept.largest() || args_.changes_told > kept.changes();
+  }
+
   const char* what_it_does() const {
     if (!resumed_) return "begins";
     return args_.adopts ? "goes on with another process" : "goes on";

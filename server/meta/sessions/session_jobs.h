@@ -19,6 +19,7 @@ struct HelloArgs {
   SessionId session;    // to go on with; 0: a new one
   Epoch epoch;          // of the session to go on with
   Sequence succeeded = {};  // the largest that it was told to have succeeded
+  std::uint64_t changes_told = 0;  // the largest number of a change that it was told
   std::string program;
   std::string host;
   std::string place;

@@ -154,14 +154,17 @@ void SessionTable::release(Session& session, InodeId inode, std::uint32_t count)
     changes_.push_back({Change::Kind::released, &session, inode.value(), dropped});
 }
 
-void SessionTable::reply_stored(Session& session, Sequence sequence) {
-  session.replies.add(sequence);
+void SessionTable::reply_stored(Session& session, Sequence sequence, std::uint64_t change) {
+  session.replies.add(sequence, change);
   changes_.push_back({Change::Kind::reply_stored, &session, sequence.value()});
 }
 
 void SessionTable::reply_erased(Session& session, Sequence sequence) {
+  changes_.push_back({.kind = Change::Kind::reply_erased,
+                      .session = &session,
+                      .subject = sequence.value(),
+                      .change = session.replies.change_of(sequence)});
   session.replies.remove(sequence);
-  changes_.push_back({Change::Kind::reply_erased, &session, sequence.value()});
 }
 
 void SessionTable::keep() {
@@ -187,7 +190,7 @@ void SessionTable::undo() {
         session.replies.remove(Sequence{change->subject});
         break;
       case Change::Kind::reply_erased:
-        session.replies.add(Sequence{change->subject});
+        session.replies.add(Sequence{change->subject}, change->change);
         break;
     }
   }

@@ -97,7 +97,7 @@ class SessionTable final : public HeldInodes {
   Result<void> check_may_hold(const Session& session) const;
   void hold(Session& session, InodeId inode, std::uint32_t count = 1);
   void release(Session& session, InodeId inode, std::uint32_t count);
-  void reply_stored(Session& session, Sequence sequence);
+  void reply_stored(Session& session, Sequence sequence, std::uint64_t change);
   void reply_erased(Session& session, Sequence sequence);
 
   void keep();
@@ -130,8 +130,9 @@ class SessionTable final : public HeldInodes {
     enum class Kind { held, released, reply_stored, reply_erased };
     Kind kind;
     Session* session;
-    std::uint64_t subject;    // inode or sequence
-    std::uint32_t count = 1;  // held, released
+    std::uint64_t subject;         // inode or sequence
+    std::uint32_t count = 1;       // held, released
+    std::uint64_t change = 0;      // reply_erased
   };
 
   // How many of `count` there was room for: more than 2^32 are never counted.

@@ -92,6 +92,17 @@ TEST_F(PendingRequestsTest, AfterALossOnlyWhatWasSentIsInDoubt) {
   EXPECT_EQ(again.answered_through(), 0u);
 }
 
+TEST_F(PendingRequestsTest, KnowsHowManyChangesWereToldUnderThisSession) {
+  const auto first = add(write_);
+  const auto second = add(write_);
+  frame();
+  pending_.succeeded(*first, 2);
+  pending_.succeeded(*second, 1);
+  EXPECT_EQ(pending_.changes_told(), 2u);
+  pending_.restart();
+  EXPECT_EQ(pending_.changes_told(), 0u);
+}
+
 TEST_F(PendingRequestsTest, ForgetsWhatWasAbandonedBeforeItWasSent) {
   const auto abandoned = add(write_);
   const auto kept = add(write_);

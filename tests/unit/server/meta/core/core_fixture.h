@@ -34,6 +34,7 @@ class RecordingSink final : public ReplySink {
     ++messages_;
     for (CoreReply& reply : replies) {
       orders_[reply.id] = reply.lease_order;
+      changes_told_ = std::max(changes_told_, reply.result ? reply.change : 0);
       replies_.insert_or_assign(reply.id, std::move(reply.result));
     }
     arrived_.notify_all();
@@ -66,6 +67,11 @@ class RecordingSink final : public ReplySink {
     const std::lock_guard lock(mutex_);
     return orders_.at(id);
   }
+  // The largest number of a change in an answer.
+  std::uint64_t changes_told() {
+    const std::lock_guard lock(mutex_);
+    return changes_told_;
+  }
   // Those that came since the last call.
   std::vector<LeaseRecall> take_recalls() {
     const std::lock_guard lock(mutex_);
@@ -89,6 +95,7 @@ class RecordingSink final : public ReplySink {
   std::condition_variable arrived_;
   std::map<std::uint64_t, Result<MetaResult>> replies_;
   std::map<std::uint64_t, std::uint64_t> orders_;
+  std::uint64_t changes_told_ = 0;
   int messages_ = 0;
   GroupTablePtr table_;
   std::vector<LeaseRecall> recalls_;

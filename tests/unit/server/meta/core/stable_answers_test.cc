@@ -3,7 +3,8 @@
 #include <set>
 #include <thread>
 
-#include "tests/unit/server/meta/core/core_fixture.h"
+#include "server/meta/sessions/reply_window.h"
+#include "tests/unit/server/meta/core/lease_fixture.h"
 
 namespace dfs {
 namespace {
@@ -128,6 +129,71 @@ TEST_F(StableAnswers, ThatWereNoneEndTheSessionThatHadThem) {
   make_file(client, "lost too");
   lose_power();
   EXPECT_FALSE(go_on(Sequence{3}).resumed);
+}
+
+// One that waits for a lease happens after those that were sent later, and so it is
+// lost alone.
+class StableAnswersOutOfOrder : public LeaseCoreTest {
+ protected:
+  // A create of `ann` waits while her next change is made and synced; then it is
+  // answered, and the sync does not reach it.
+  void lose_what_waited() {
+    get<ReadDirResult>(bob, ReadDirArgs{kRootInode});
+    const std::uint64_t waits = ask(ann, CreateArgs{.parent = kRootInode, .name = "lost"});
+    EXPECT_EQ(error_of(call(ann, chmod(kept.inode))), Errc::ok);
+    get<EmptyResult>(ann, SyncArgs{});
+    EXPECT_FALSE(ann.sink->has(waits));
+    EXPECT_EQ(answer_recalls(bob), 1u);
+    EXPECT_TRUE(ann.sink->has(waits));
+  }
+  bool goes_on() {
+    const HelloArgs again{.session = ann.welcome.session,
+                          .epoch = ann.welcome.epoch,
+                          .succeeded = Sequence{ann.next_sequence - 1},
+                          .changes_told = ann.sink->changes_told(),
+                          .program = "test"};
+    ann.sink = std::make_shared<RecordingSink>();
+    ann.welcome = hello(again, ann.sink).value();
+    return ann.welcome.resumed;
+  }
+
+  Client ann = connect_for_leases();
+  Client bob = connect_for_leases();
+  Attributes kept = make_file(ann, "kept");
+};
+
+TEST_F(StableAnswersOutOfOrder, ThatWereNoneEndTheSessionWhateverItsSequences) {
+  lose_what_waited();
+  lose_power();
+  EXPECT_FALSE(goes_on());
+}
+
+TEST_F(StableAnswersOutOfOrder, ThatAreThereEndNoSession) {
+  lose_what_waited();
+  ann.answered = ann.next_sequence - 1;
+  make_file(ann, "another");
+  restart();
+  EXPECT_TRUE(goes_on());
+  come(bob, {});
+  // Nor do those that are not kept any more.
+  ann.answered = ann.next_sequence - 1;
+  make_file(ann, "one more");
+  get<EmptyResult>(ann, SyncArgs{});
+  lose_power();
+  EXPECT_TRUE(goes_on());
+}
+
+TEST(ReplyWindow, KeepsTheLastChangeAndTheLargestSequence) {
+  ReplyWindow window;
+  window.add(Sequence{1}, 1);
+  window.add(Sequence{3}, 2);
+  window.add(Sequence{4}, 3);
+  window.add(Sequence{2}, 4);
+  window.acknowledge(Sequence{4});
+  EXPECT_EQ(window.acknowledged(10), (std::vector{Sequence{1}, Sequence{3}}));
+  EXPECT_EQ(window.changes(), 4u);
+  window.remove(Sequence{2});
+  EXPECT_EQ(window.changes(), 3u) << "it was taken back";
 }
 
 }  // namespace
