@@ -55,6 +55,7 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::open_with(Disk& disk, const Cloc
   const RecoveryReport report =
       TRY(recover(disk, options.directory / "segments", store->segments_, store->index_));
   store->next_serial_ = report.next_serial;
+  store->recovered_ = true;
   const auto totals = store->segments_.totals();
   log_info("storage",
            "opened {}: {} chunks, {} bytes in {} segments; {} records taken in, {} torn, {} bytes "
@@ -78,7 +79,8 @@ ChunkStore::ChunkStore(Disk& disk, const Clock& clock, const ChunkStoreOptions& 
 
 ChunkStore::~ChunkStore() {
   syncer_.reset();
-  if (failed_) return;
+  // What a recovery found that came to no end is in no segment's account.
+  if (failed_ || !recovered_) return;
   if (const auto done = checkpoint(); !done) {
     log_warn("storage", "{}: no last checkpoint, the next start scans more: {}",
              options_.directory.string(), done.error().to_string());

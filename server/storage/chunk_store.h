@@ -70,7 +70,7 @@ class ChunkStore {
   static Result<std::unique_ptr<ChunkStore>> open(Disk& disk, const Clock& clock,
                                                   const ChunkStoreOptions& options,
                                                   const IndexOpener& open_index);
-  // A last checkpoint.
+  // A last checkpoint, if open() succeeded.
   ~ChunkStore();
 
   // --- writing ------------------------------------------------------------------
@@ -213,6 +213,7 @@ class ChunkStore {
   std::atomic<std::uint64_t> corrupt_reads_{0};
   std::atomic<std::uint64_t> syncs_{0};
   std::atomic<bool> failed_{false};
+  bool recovered_ = false;  // by open()
   Guarded<std::optional<Error>> problem_;
   std::mutex settle_mutex_;  // held by checkpoint and erase; before every other lock
   std::unique_ptr<Syncer> syncer_;  // last: its completions use the rest

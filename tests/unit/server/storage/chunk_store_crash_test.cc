@@ -240,6 +240,29 @@ TEST(ChunkStoreCrash, LosesOnlyTheChunksOfASegmentThatVanished) {
   EXPECT_EQ(machine.store->space()->chunks, static_cast<std::uint64_t>(seen["right"]));
 }
 
+TEST(ChunkStoreCrash, WritesNothingDownOfAStartThatFailed) {
+  FakeMachine machine;
+  ASSERT_TRUE(machine.start());
+  std::vector<TestChunk> chunks;
+  std::vector<ChunkId> ids;
+  for (std::uint64_t serial = 1; serial <= 12; ++serial) {
+    chunks.push_back(make_chunk(serial, 60'000));
+    ids.push_back(chunks.back().meta.chunk);
+    ASSERT_TRUE(put(*machine.store, chunks.back()));
+  }
+  machine.kill();
+  for (const int skip : {0, 4, 8, 12, 20}) {
+    machine.disk.fail_next(FakeDisk::Operation::read, Errc::io, 1, skip);
+    EXPECT_FALSE(machine.start());
+    machine.disk.fail_next(FakeDisk::Operation::read, Errc::io, 0);
+  }
+  ASSERT_TRUE(machine.start());
+  for (const TestChunk& chunk : chunks) EXPECT_EQ(look(*machine.store, chunk), "right");
+  EXPECT_EQ(machine.store->space()->chunks, chunks.size());
+  ASSERT_TRUE(machine.store->erase(ids));
+  EXPECT_EQ(machine.store->space()->chunks, 0u);
+}
+
 TEST(ChunkStoreCrash, KeepsNothingOfAPutThatFailed) {
   FakeMachine machine;
   ASSERT_TRUE(machine.start());
