@@ -8,6 +8,7 @@ namespace {
 // More are not made between two syncs of the log.
 constexpr std::uint64_t kInodesNotStable = std::uint64_t{1} << 24;
 constexpr std::uint64_t kSessionsNotStable = std::uint64_t{1} << 20;
+constexpr std::uint64_t kTablesNotStable = std::uint64_t{1} << 20;
 
 // The id to give now; `next` moves on.
 template <typename Id>
@@ -25,6 +26,9 @@ void ClusterRow::begin_life() {
   record_.next_inode = InodeId{record_.next_inode.value() + kInodesNotStable};
   record_.generation += kInodesNotStable;
   record_.next_session = SessionId{record_.next_session.value() + kSessionsNotStable};
+  // Who is alive is in the table and in no batch: what an earlier life said of that
+  // under the same version is not what this one begins with.
+  record_.group_table_version += kTablesNotStable;
 }
 
 InodeName ClusterRow::next_inode() {
@@ -83,10 +87,12 @@ void ClusterRow::keep() {
 void ClusterRow::undo() {
   const InodeId next_inode = record_.next_inode;
   const std::uint64_t generation = record_.generation;
+  const std::uint64_t group_table_version = record_.group_table_version;
   const std::uint64_t starts = record_.starts;
   record_ = stored_;
   record_.next_inode = next_inode;
   record_.generation = generation;
+  record_.group_table_version = group_table_version;
   record_.starts = starts;
   totals_ = totals_of(stored_);
   changed_ = record_.starts != stored_.starts;

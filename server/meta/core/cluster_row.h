@@ -16,8 +16,8 @@ class ClusterRow final : public IdSource {
       : record_(std::move(stored)), stored_(record_), totals_(totals_of(record_)) {}
   // A server begins to serve what is stored. Numbers made of record().starts never
   // come again, and names of inodes and sessions that power loss took with their
-  // batches, but which clients go on with, are not given again: to be stored, and
-  // stable, before anything is answered.
+  // batches, but which clients go on with, are not given again; nor are versions of
+  // the group table: to be stored, and stable, before anything is answered.
   void begin_life();
 
   const ClusterRecord& record() const { return record_; }
@@ -37,8 +37,8 @@ class ClusterRow final : public IdSource {
   void write_to(Transaction& txn);
   // The batch that write_to() added to is in the log.
   void keep();
-  // It is not: back to what is stored. Inode names are not given twice even
-  // so, because nobody knows how far a failed write has got.
+  // It is not: back to what is stored. Inode names and versions are not given twice
+  // even so, because nobody knows how far a failed write has got.
   void undo();
 
  private:
