@@ -25,6 +25,16 @@ std::vector<ServerId> members_of(const GroupTable& table, GroupId id) {
   return result;
 }
 
+// Repair may have copied it to members to whom it was not sent. False: none is new.
+bool ask_all_members(UnsyncedChunk& chunk, const GroupTable& table) {
+  const std::size_t before = chunk.stored_on.size();
+  for (const ServerId member : members_of(table, chunk.chunk.group())) {
+    auto& servers = chunk.stored_on;
+    if (std::find(servers.begin(), servers.end(), member) == servers.end()) servers.push_back(member);
+  }
+  return chunk.stored_on.size() > before;
+}
+
 }  // namespace
 
 Result<void> WriteBack::fsync(const InodeStatePtr& state, Interrupt* interrupt) {
@@ -149,11 +159,14 @@ Result<std::vector<ChunkPlacement>> WriteBack::sync_chunks(const InodeStatePtr& 
                                                            Interrupt* interrupt) {
   const bool may_move = again;
   const SteadyTime started = parts_.clock.now();
+  std::vector<UnsyncedChunk> chunks = work.chunks;
   for (;;) {
-    const auto reports = TRY(syncer_.sync(work.chunks, interrupt));
+    const auto reports = TRY(syncer_.sync(chunks, interrupt));
+    const GroupTablePtr table = parts_.meta.group_table();
     std::vector<ChunkPlacement> placements;
     std::vector<ChunkId> lost;
     bool lacking = false;
+    bool others_asked = true;
     bool moved = false;
 
     std::unique_lock lock(state->mutex);
@@ -171,6 +184,10 @@ Result<std::vector<ChunkPlacement>> WriteBack::sync_chunks(const InodeStatePtr& 
         pending->upload = UploadProgress{};
         pending->upload.avoid = report.missing_on;
         moved = true;
+        continue;
+      }
+      if (report.synced_on.empty() && ask_all_members(chunks[i], *table)) {
+        others_asked = false;
         continue;
       }
       if (report.synced_on.empty() && !report.nowhere) {
@@ -195,6 +212,7 @@ Result<std::vector<ChunkPlacement>> WriteBack::sync_chunks(const InodeStatePtr& 
       }
     }
     again = moved;
+    if (!moved && !others_asked) continue;
     if (!moved && !lost.empty()) {
       lock.unlock();
       TRY(check_unused(state, lost, interrupt));

@@ -97,6 +97,13 @@ class FakeStoragePool final : public StoragePool {
     const std::lock_guard lock(mutex_);
     servers_.at(server).chunks.clear();
   }
+  // Repair gives it what others have, on stable media.
+  void repair(ServerId server) {
+    const std::lock_guard lock(mutex_);
+    auto& chunks = servers_.at(server).chunks;
+    for (const auto& [id, other] : servers_)
+      for (const auto& [chunk, copy] : other.chunks) chunks.insert_or_assign(chunk, copy).first->second.synced = true;
+  }
   // The metadata double deletes what nothing refers to.
   void delete_chunk(ChunkId chunk) {
     const std::lock_guard lock(mutex_);

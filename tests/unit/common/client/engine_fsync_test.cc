@@ -148,6 +148,22 @@ TEST_F(EngineFsyncTest, CountsAMemberThatCouldNotSyncAsMissing) {
   mount_.fs->close(file);
 }
 
+// Whoever got the chunk does not sync any more, as with a disk that has failed.
+TEST_F(EngineFsyncTest, IsContentWithACopyThatRepairHasMade) {
+  for (const std::uint32_t id : {2U, 3U})
+    cluster_.storage.change(ServerId{id}, [](FakeServerMood& m) { m.silent = true; });
+  const OpenFilePtr file = mount_.create("a");
+  ASSERT_TRUE(mount_.write(*file, 0, pattern(3000)));
+  ASSERT_TRUE(mount_.fs->flush(*file, {}));
+  cluster_.storage.change(ServerId{3}, [](FakeServerMood& m) { m.silent = false; });
+  cluster_.storage.repair(ServerId{3});
+  cluster_.storage.change(ServerId{1}, [](FakeServerMood& m) { m.fail_syncs = 1'000'000; });
+  ASSERT_TRUE(mount_.fs->fsync(*file, {}));
+  const ChunkPlacement placement = cluster_.meta.placements().back();
+  EXPECT_EQ(placement.missing_on, (std::vector<ServerId>{ServerId{1}, ServerId{2}}));
+  mount_.fs->close(file);
+}
+
 TEST_F(EngineFsyncTest, MakesNamesStable) {
   ASSERT_TRUE(mount_.fs->make_node(kRootInode, "d", FileType::directory, 0755, 0, {}));
   ASSERT_TRUE(mount_.fs->fsync_directory(kRootInode, {}));
