@@ -33,12 +33,14 @@ void FileSteps::step(std::size_t number) {
 
 OpenFilePtr FileSteps::open(const std::string& name) {
   if (const auto found = open_.find(name); found != open_.end()) return found->second;
+  // Somebody else may make it, and make it safe, before this is answered.
+  const bool was_named = book_.is_named(name);
   auto made = desk_.files->create(kRootInode, name, 0644, false, {.read = true, .write = true}, context());
   if (!made) {
     failed(name, "open", made.error());
     return nullptr;
   }
-  if (made->created && book_.is_named(name))
+  if (made->created && was_named)
     problem_ = fmt::format("{} was made safe by fsync and is not there any more", name);
   return open_[name] = made->file;
 }
