@@ -171,12 +171,7 @@ void ClusterWorld::trouble_a_disk() {
       const auto count = static_cast<int>(dice_.between(1, 3));
       const auto skip = static_cast<int>(dice_.below(10));
       trace_.add(fmt::format("    the disk of storage server {} will fail", victim + 1));
-      node.disk().fail_next(operation, Errc::io, count, skip);
-      // Whoever looks after it starts the server again when its store refuses to go on.
-      return later(kDownMost, [this, victim] {
-        if (nodes_[victim]->is_in_trouble()) nodes_[victim]->die(Death::process, 0);
-        start_node(victim);
-      });
+      return node.disk().fail_next(operation, Errc::io, count, skip);
     }
     case 1:
       trace_.add(fmt::format("    the disk of storage server {} is full", victim + 1));
@@ -186,6 +181,19 @@ void ClusterWorld::trouble_a_disk() {
       trace_.add(fmt::format("    the disk of storage server {} is slow", victim + 1));
       node.set_slow(std::chrono::milliseconds{1 + dice_.below(kSlowMostMs)});
       return later(kDiskMost, [&node] { node.set_slow(0ms); });
+  }
+}
+
+// Whoever looks after a server starts it again when its store refuses to go on, some
+// time after that, which may be long after the disk was told to fail.
+void ClusterWorld::look_after_disks() {
+  for (std::size_t number = 0; number < nodes_.size(); ++number) {
+    if (!nodes_[number]->is_in_trouble() || !looked_after_.insert(number).second) continue;
+    later(kDownMost, [this, number] {
+      looked_after_.erase(number);
+      if (nodes_[number]->is_in_trouble()) nodes_[number]->die(Death::process, 0);
+      start_node(number);
+    });
   }
 }
 

@@ -282,6 +282,7 @@ void ClusterWorld::keep_house() {
   if (scheduler_.now() < next_tick_) return;
   next_tick_ = scheduler_.now() + kTickInterval;
   server_.tick();
+  look_after_disks();
   for (const auto& mount : mounts_)
     if (!mount->dying) mount->session->tick();
 }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,7 @@ class ClusterWorld final : public StorageDoors {
   void damage_a_byte();
   bool is_safe_elsewhere(ChunkId chunk, std::size_t except) const;
   void trouble_a_disk();
+  void look_after_disks();
   void later(std::chrono::milliseconds most, std::function<void()> what);
   void bury();
   Death any_death();
@@ -119,6 +121,7 @@ class ClusterWorld final : public StorageDoors {
   std::vector<std::unique_ptr<Mount>> mounts_;
   std::unique_ptr<Network> network_;
   std::multimap<Time, std::function<void()>> later_;
+  std::set<std::size_t> looked_after_;  // nodes whose store has failed
   Time next_tick_{};
   Time idle_since_{};
   std::vector<std::unique_ptr<FileSteps>> steps_;
