@@ -17,7 +17,7 @@ ClusterPlan cluster_plan_of(std::uint64_t seed) {
   if (dice.one_in(3)) plan.one_in_meta_deaths = dice.pick<std::uint64_t>({100, 300});
   if (dice.one_in(4)) plan.one_in_mount_deaths = 200;
   if (dice.one_in(3)) plan.one_in_cuts = dice.pick<std::uint64_t>({40, 150});
-  if (dice.one_in(3)) plan.one_in_damage = dice.pick<std::uint64_t>({30, 150});
+  if (dice.one_in(2)) plan.one_in_damage = dice.pick<std::uint64_t>({15, 60});
   if (dice.one_in(3)) plan.one_in_disks = dice.pick<std::uint64_t>({60, 200});
   plan.faults_most = dice.between(3, 25);
   plan.power = dice.one_in(2);

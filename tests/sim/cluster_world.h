@@ -2,8 +2,9 @@
 // mounts and programs, and whoever draws what happens next (see world.h): also which
 // machine dies, which disk fails and which byte changes on it.
 //
-// When the programs have done their steps, faults end and time passes until each copy
-// of each chunk that files use is good. Then a new mount reads everything.
+// When the programs have done their steps, faults end and a new mount reads everything.
+// Then time passes until each copy of each chunk that files use is good, and another
+// new mount reads everything.
 //
 // Threads: one, the director of the scheduler.
 #pragma once
@@ -76,7 +77,7 @@ class ClusterWorld final : public StorageDoors {
   void begin(Mount& mount, const std::string& name);
   std::string live();
   std::string heal();
-  std::string read_everything(Mount& mount);
+  std::string read_everything(Mount& mount, FileSteps::Expect expect);
   // What some file lacks; empty: each member of its chunks' groups has a good copy.
   std::string lacking(Mount& mount) const;
   std::string lacking(Mount& mount, const GroupTable& table, InodeId inode) const;

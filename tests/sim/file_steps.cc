@@ -124,7 +124,7 @@ Result<std::vector<std::byte>> FileSteps::read_pages(FileSystem& files, OpenFile
   return bytes;
 }
 
-std::string FileSteps::read_all(FileSystem& files, const FileBook& book) {
+std::string FileSteps::read_all(FileSystem& files, const FileBook& book, Expect expect) {
   for (const std::string& name : book.files()) {
     const auto found = files.lookup(kRootInode, name, {});
     if (!found && !book.is_named(name)) continue;
@@ -133,20 +133,20 @@ std::string FileSteps::read_all(FileSystem& files, const FileBook& book) {
     if (!opened) return fmt::format("{} cannot be opened: {}", name, opened.error().to_string());
     std::string wrong;
     for (std::size_t page = 0; page < FileBook::kPages && wrong.empty(); ++page)
-      wrong = check_page(files, *opened->file, book, name, page);
+      wrong = check_page({files, *opened->file, book, name, expect}, page);
     files.close(opened->file);
-    if (!wrong.empty()) return "in the end " + wrong;
+    if (!wrong.empty()) return (expect == Expect::all_that_is_safe ? "in the end " : "before it is healed ") + wrong;
   }
   return {};
 }
 
 // What was never made safe may be gone with all of its copies; then it is an error.
-std::string FileSteps::check_page(FileSystem& files, OpenFile& file, const FileBook& book,
-                                  const std::string& name, std::size_t page) {
-  const auto bytes = read_pages(files, file, page, 1, {});
-  if (bytes) return book.check(name, page, 1, *bytes, book.allowed(name));
-  if (!book.is_safe(name, page)) return {};
-  return fmt::format("page {} of {} cannot be read: {}", page, name, bytes.error().to_string());
+std::string FileSteps::check_page(const Checked& what, std::size_t page) {
+  const FileBook::Allowed before = what.book.allowed(what.name);
+  const auto bytes = read_pages(what.files, what.file, page, 1, {});
+  if (bytes) return what.book.check(what.name, page, 1, *bytes, before);
+  if (what.expect == Expect::no_wrong_bytes || !what.book.is_safe(what.name, page)) return {};
+  return fmt::format("page {} of {} cannot be read: {}", page, what.name, bytes.error().to_string());
 }
 
 }  // namespace dfs::sim
