@@ -17,7 +17,10 @@ Result<void> load_extents(MetaClient& meta, InodeState& state, std::uint64_t end
       const std::lock_guard lock(state.mutex);
       // A server that keeps telling less than we know has lost something (a
       // power loss); its word counts.
-      if (outdated >= kOutdatedMax) state.forget_contents_locked();
+      if (outdated >= kOutdatedMax) {
+        state.forget_contents_locked();
+        outdated = 0;
+      }
       if (state.extents_usable_locked(end)) return {};
       from = state.extents.known_through();
     }

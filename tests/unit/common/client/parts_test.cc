@@ -6,6 +6,7 @@
 #include "common/client/bad_copies.h"
 #include "common/client/chunk_allocator.h"
 #include "common/client/client_config.h"
+#include "common/client/extent_loader.h"
 #include "common/client/extent_map.h"
 #include "common/client/server_health.h"
 #include "common/client/write_buffer.h"
@@ -152,6 +153,43 @@ TEST(ExtentMapTest, BelievesTheServerAboutHolesWhereSomethingWasKnown) {
   map.put({500, 50, ChunkId{GroupId{1}, 1}, 0});
   map.load(0, {{900, 50, ChunkId{GroupId{1}, 2}, 0}}, true);
   EXPECT_EQ(map.list(0, 1000).size(), 1U);
+}
+
+// A metadata server that has lost changes which it had told of.
+class OlderMetaServer final : public MetaClient {
+ public:
+  static constexpr std::uint64_t kDataChange = 4;
+  static constexpr int kCallsMax = 50;
+
+  Result<MetaResult> call(MetaArgs, const Caller&, Interrupt*) override {
+    if (++calls_ > kCallsMax) return fail(Errc::overloaded, "it is asked again and again");
+    return ExtentsResult{.extents = {}, .complete = true, .data_change = kDataChange};
+  }
+  Result<void> call_later(MetaArgs, const Caller&, std::function<void(Result<MetaResult>)>) override {
+    return fail(Errc::unavailable);
+  }
+  void post(MetaArgs) override {}
+  GroupTablePtr group_table() const override { return nullptr; }
+  std::uint32_t default_chunk_size() const override { return kChunkSizeMax; }
+  SessionId session() const override { return SessionId{1}; }
+
+ private:
+  int calls_ = 0;
+};
+
+TEST(ExtentLoader, BelievesAServerThatKeepsTellingLessThanItHasTold) {
+  WriteBuffer buffer(1 * MiB);
+  InodeState state(InodeId{7}, buffer);
+  {
+    const std::lock_guard lock(state.mutex);
+    state.learn_locked({.inode = InodeId{7}, .data_change = OlderMetaServer::kDataChange + 1}, SteadyTime{});
+  }
+  OlderMetaServer server;
+  const auto loaded = load_extents(server, state, ExtentMap::kEverything, nullptr);
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  const std::lock_guard lock(state.mutex);
+  EXPECT_TRUE(state.extents_usable_locked(ExtentMap::kEverything));
+  EXPECT_EQ(state.contents_change, OlderMetaServer::kDataChange);
 }
 
 TEST(ClientConfigTest, NamesTheFirstThingWrong) {
