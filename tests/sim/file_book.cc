@@ -101,12 +101,13 @@ std::vector<std::string> FileBook::files() const {
 
 FileBook::Allowed FileBook::allowed(const std::string& file) const {
   return files_.with([&](const Files& files) {
-    Allowed allowed(kPages, {0});
+    Allowed allowed{.pages = std::vector<std::set<Version>>(kPages, {0}), .last = 0};
     const auto found = files.find(file);
     if (found == files.end()) return allowed;
+    allowed.last = found->second.last;
     for (std::size_t i = 0; i < kPages; ++i) {
       const Page& page = found->second.pages[i];
-      allowed[i] = page.holds && !losses_ ? std::set<Version>{*page.holds} : page.may_hold;
+      allowed.pages[i] = page.holds && !losses_ ? std::set<Version>{*page.holds} : page.may_hold;
     }
     return allowed;
   });
@@ -119,9 +120,11 @@ std::string FileBook::check(const std::string& file, std::size_t page, std::size
     const std::size_t begin = std::min<std::size_t>(i * kPageBytes, bytes.size());
     const BufferView of_page = bytes.subspan(begin, std::min<std::size_t>(kPageBytes, bytes.size() - begin));
     const std::optional<Version> version = version_of(file, page + i, of_page);
-    if (version && (before[page + i].contains(*version) || after[page + i].contains(*version))) continue;
+    const bool meanwhile = version > before.last;
+    if (version && (meanwhile || before.pages[page + i].contains(*version) || after.pages[page + i].contains(*version)))
+      continue;
     std::string may;
-    for (const Version each : after[page + i]) may += fmt::format(" {}", each);
+    for (const Version each : after.pages[page + i]) may += fmt::format(" {}", each);
     return fmt::format("page {} of {} holds {}, but may hold{}", page + i, file,
                        version ? fmt::format("{}", *version) : "bytes that nobody wrote", may);
   }

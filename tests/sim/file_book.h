@@ -55,7 +55,10 @@ class FileBook {
   std::vector<std::string> files() const;
 
   // What a page may hold, now or at a moment between this and check().
-  using Allowed = std::vector<std::set<Version>>;
+  struct Allowed {
+    std::vector<std::set<Version>> pages;
+    Version last = 0;  // what is written later may be there and gone again by check()
+  };
   Allowed allowed(const std::string& file) const;
   // Empty: the bytes, which begin with `page`, may be what was read between
   // allowed() and now. Beyond their end the file ends. Else what is wrong.
