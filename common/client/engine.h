@@ -244,6 +244,7 @@ class Engine final : public FileSystem {
   void cancel_lock(InodeId inode, const FileLock& lock, std::uint64_t ticket);
 
   // adoption.cc
+  void welcomed(const LeaseTerms& terms);
   void adopt(const SessionEstate& estate);
   Result<void> ask_again(InodeState& state, const CallContext& context);
 
@@ -282,6 +283,8 @@ class Engine final : public FileSystem {
   Guarded<std::vector<LockedThrough>> locked_through_;
   // What the kernel has in its pages may be older than the leases that are here.
   std::atomic<bool> pages_are_doubtful_{false};
+  static constexpr std::uint64_t kNoLife = UINT64_MAX;
+  std::atomic<std::uint64_t> life_of_server_{kNoLife};  // when it welcomed us last
   LateCalls late_;
   struct Space {
     StatFsResult told;

@@ -40,6 +40,11 @@ void pause_to_ask(int asked, Interrupt* interrupt) {
   wake.wait_for(lock, kAskPauseLeast * (1 << std::min(asked - kAsksAtOnce, kAskPauseDoublings)));
 }
 
+// The server's orders begin with the number of its start (server/meta/sessions/lease_desk.cc).
+constexpr unsigned kOrderBits = 40;
+
+std::uint64_t life_of(std::uint64_t lease_order) { return lease_order >> kOrderBits; }
+
 }  // namespace
 
 // --- having one ----------------------------------------------------------------------------
@@ -285,14 +290,29 @@ FileSystem::Keep Engine::keep_name(InodeId directory, const std::string& name,
 
 // --- the session -----------------------------------------------------------------------------
 
+// A server that was started anew may have lost the end of its log, and with it changes
+// of others that were seen here. What it says now may be less than what is known, and
+// counts: so all is asked for once more, also under leases that it left us.
+void Engine::welcomed(const LeaseTerms& terms) {
+  const std::uint64_t life = life_of(terms.order);
+  const std::uint64_t former = life_of_server_.exchange(life);
+  if (former != kNoLife && former != life) {
+    meta_cache_.forget_all();
+    for (const InodeStatePtr& state : inodes_.all()) {
+      const std::lock_guard lock(state->mutex);
+      state->attributes_at.reset();
+      // What is buffered follows the contents that are known.
+      if (state->dirty.empty() && !state->exclusive) state->forget_contents_locked();
+    }
+  }
+  gate_.welcomed(terms);
+  keeper_.lost(terms.lost);
+}
+
 LeaseHooks Engine::lease_hooks() {
   return {.adopted = [this](const SessionEstate& estate) { adopt(estate); },
           .claims = [this] { return gate_.claims(); },
-          .welcomed =
-              [this](const LeaseTerms& terms) {
-                gate_.welcomed(terms);
-                keeper_.lost(terms.lost);
-              },
+          .welcomed = [this](const LeaseTerms& terms) { welcomed(terms); },
           .recalled = [this](const LeaseRecall& recall) { keeper_.recalled(recall); },
           .confirmed =
               [this](SteadyTime asked) {

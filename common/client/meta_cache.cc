@@ -27,6 +27,10 @@ void MetaCache::forget(InodeId inode) {
   shards_[inode.value() % kShards].with([&](Shard& shard) { shard.inodes.erase(inode); });
 }
 
+void MetaCache::forget_all() {
+  for (auto& each : shards_) each.with([](Shard& shard) { shard.inodes.clear(); });
+}
+
 std::optional<Attributes> MetaCache::find(InodeId inode) const {
   const auto known =
       shards_[inode.value() % kShards].with([&](const Shard& shard) -> std::optional<Known> {

@@ -27,6 +27,7 @@ class MetaCache {
 
   void learn(const Attributes& attributes, SteadyTime now);
   void forget(InodeId inode);
+  void forget_all();
   // Empty if unknown or not true for sure any more.
   std::optional<Attributes> find(InodeId inode) const;
   // The same however long ago.

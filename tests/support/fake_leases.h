@@ -129,6 +129,8 @@ class FakeLeases {
     return most;
   }
   std::uint64_t order() const { return order_; }
+  // As after a start of the server.
+  void begin_life() { order_ = ((order_ >> 40) + 1) << 40; }
 
   // --- for tests ---
   // So contended that a lease to write is for one write only.

@@ -84,6 +84,11 @@ class FakeMetaServer {
     leases_.join(session, std::move(recalled));
     return {leases_.order(), {}, kLeaseTime};
   }
+  // As if it were started anew, with everything that it knows.
+  void restart() {
+    const std::lock_guard lock(mutex_);
+    leases_.begin_life();
+  }
   void end_leases(SessionId session) {
     const std::lock_guard lock(mutex_);
     leases_.leave(session);

@@ -8,6 +8,7 @@ namespace dfs {
 namespace {
 
 // More than 10^12 grants and recalls in each life.
+// Clients tell lives apart by what is above (common/client/lease_operations.cc).
 constexpr unsigned kOrderBits = 40;
 // What a session with too many leases is asked for at once.
 constexpr std::size_t kRoomAtOnceMax = 256;

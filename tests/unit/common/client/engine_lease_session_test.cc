@@ -48,6 +48,17 @@ TEST_F(EngineLeaseSessionTest, NothingIsTrustedAfterHalfTheLeaseTimeOfSilence) {
   EXPECT_EQ(calls([&] { EXPECT_EQ(lookup(here_, "a"), Errc::ok); }), 0U);
 }
 
+TEST_F(EngineLeaseSessionTest, AServerThatWasStartedAnewIsAskedOnceMore) {
+  write_file(here_, "a", "text");
+  const InodeId inode = here_.inode_of("a");
+  read_file(here_, "a");
+  here_.meta.reconnect();
+  EXPECT_EQ(calls([&] { EXPECT_EQ(here_.size(inode), 4U); }), 0U);
+  here_.meta.reconnect([&] { cluster_.meta.restart(); });
+  EXPECT_EQ(calls([&] { EXPECT_EQ(here_.size(inode), 4U); }), 1U);
+  EXPECT_EQ(calls([&] { EXPECT_EQ(here_.size(inode), 4U); }), 0U);
+}
+
 TEST_F(EngineLeaseSessionTest, AServerThatIsHeardIsTrusted) {
   write_file(here_, "a", "text");
   const InodeId inode = here_.inode_of("a");
