@@ -12,14 +12,14 @@ ClusterPlan cluster_plan_of(std::uint64_t seed) {
   plan.replicas = dice.one_in(3) ? 2 : 3;
   plan.mounts = dice.between(1, 2);
   plan.programs_per_mount = dice.between(1, 2);
-  plan.steps = dice.between(6, 16);
+  plan.steps = dice.one_in(4) ? dice.between(20, 60) : dice.between(6, 16);
   if (dice.one_in(2)) plan.one_in_node_deaths = dice.pick<std::uint64_t>({60, 200});
   if (dice.one_in(3)) plan.one_in_meta_deaths = dice.pick<std::uint64_t>({100, 300});
   if (dice.one_in(4)) plan.one_in_mount_deaths = 200;
   if (dice.one_in(3)) plan.one_in_cuts = dice.pick<std::uint64_t>({40, 150});
   if (dice.one_in(2)) plan.one_in_damage = dice.pick<std::uint64_t>({15, 60});
   if (dice.one_in(3)) plan.one_in_disks = dice.pick<std::uint64_t>({60, 200});
-  plan.faults_most = dice.between(3, 25);
+  plan.faults_most = dice.between(3, 40);
   plan.power = dice.one_in(2);
   if (dice.one_in(3)) plan.one_in_blackouts = dice.pick<std::uint64_t>({60, 150});
   plan.one_in_preemptions = dice.pick<std::uint64_t>({0, 200, 40});

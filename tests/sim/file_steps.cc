@@ -15,14 +15,16 @@ std::string FileSteps::name_of(std::size_t file) const { return fmt::format("fil
 void FileSteps::step(std::size_t number) {
   model::Dice dice(seed_, (number_ << 16) + number + 1'000);
   const std::string mine = name_of(dice.below(kFilesPerProgram));
-  switch (dice.below(8)) {
+  switch (dice.below(10)) {
     case 0:
     case 1:
     case 2: return write(mine, dice);
     case 3:
     case 4: return fsync(mine);
     case 5: return read(mine, dice);
-    case 6: {
+    case 6:
+    case 7:
+    case 8: {
       const auto all = book_.files();
       if (!all.empty()) read(all[dice.below(all.size())], dice);
       return;
