@@ -73,6 +73,9 @@ int to_errno(Errc code) { return row_of(code).error; }
 std::string_view name_of(Errc code) { return row_of(code).name; }
 
 Errc from_errno(int error) {
+  // Descriptors come back when load goes or the limit is raised; no disk is
+  // failing because of them.
+  if (error == EMFILE || error == ENFILE) return Errc::overloaded;
   for (const Row& row : kRows) {
     if (row.error == error) return row.code;
   }
@@ -98,8 +101,10 @@ std::string Error::to_string() const {
 }
 
 tl::unexpected<Error> fail_errno(int error, std::string_view what) {
-  return fail(from_errno(error),
-              std::string(what) + ": " + std::generic_category().message(error));
+  std::string text = std::string(what) + ": " + std::generic_category().message(error);
+  if (error == EMFILE) text += "; raise this program's limit (ulimit -n, LimitNOFILE of a systemd unit)";
+  if (error == ENFILE) text += " on this machine; raise fs.file-max";
+  return fail(from_errno(error), std::move(text));
 }
 
 namespace detail {

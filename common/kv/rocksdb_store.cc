@@ -39,6 +39,7 @@ Errc code_of(const rocksdb::Status& status) {
   if (status.IsCorruption()) return Errc::corrupt;
   if (status.IsBusy()) return Errc::busy;
   if (status.IsMemoryLimit()) return Errc::no_memory;
+  if (is_out_of_descriptors(status)) return Errc::overloaded;
   return Errc::io;
 }
 
@@ -285,6 +286,8 @@ rocksdb::Options options_for(const RocksDbConfig& config) {
   // a range deletion corrupts the memtable with it.)
 
   options.max_open_files = 512;
+  // What was refused for want of a descriptor is tried again this often.
+  options.bgerror_resume_retry_interval = 200'000;  // us
   options.max_manifest_file_size = 64 << 20;
   options.max_background_jobs = config.background_threads + 1;
   options.level_compaction_dynamic_level_bytes = true;

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -86,15 +89,40 @@ class Files final : public rocksdb::FileSystemWrapper {
   IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                            std::unique_ptr<rocksdb::FSWritableFile>* file,
                            IODebugContext* debug) override {
-    const IOStatus status = FileSystemWrapper::NewWritableFile(name, options, file, debug);
+    const IOStatus status = judged(FileSystemWrapper::NewWritableFile(name, options, file, debug));
     if (!status.ok() || !name.ends_with(".log")) return status;
     UniqueFd descriptor(::open(name.c_str(), O_WRONLY | O_CLOEXEC));
     if (descriptor) *file = std::make_unique<LogFile>(std::move(*file), std::move(descriptor));
     return status;
   }
+  IOStatus NewRandomAccessFile(const std::string& name, const rocksdb::FileOptions& options,
+                               std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                               IODebugContext* debug) override {
+    return judged(FileSystemWrapper::NewRandomAccessFile(name, options, file, debug));
+  }
+  IOStatus NewSequentialFile(const std::string& name, const rocksdb::FileOptions& options,
+                             std::unique_ptr<rocksdb::FSSequentialFile>* file,
+                             IODebugContext* debug) override {
+    return judged(FileSystemWrapper::NewSequentialFile(name, options, file, debug));
+  }
+
+ private:
+  static IOStatus judged(IOStatus status) {
+    if (is_out_of_descriptors(status)) status.SetRetryable(true);
+    return status;
+  }
 };
 
 }  // namespace
+
+// RocksDB keeps of an errno only its text.
+bool is_out_of_descriptors(const rocksdb::Status& status) {
+  if (!status.IsIOError() || status.getState() == nullptr) return false;
+  static const std::string texts[] = {std::generic_category().message(EMFILE),
+                                      std::generic_category().message(ENFILE)};
+  const std::string_view state = status.getState();
+  return state.ends_with(texts[0]) || state.ends_with(texts[1]);
+}
 
 rocksdb::Env* zero_ahead_files() {
   static const std::unique_ptr<rocksdb::Env> env =

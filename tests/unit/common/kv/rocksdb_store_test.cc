@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <string>
+#include <thread>
 
+#include "tests/support/no_free_descriptor.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/unit/common/kv/store_writer.h"
 
@@ -58,6 +61,34 @@ TEST(RocksDbStore, HasWhatWasFlushedWhenItsProcessIsKilled) {
   const auto store = open(directory);
   EXPECT_EQ(store->get(StoreWriter::key(9)).value(), StoreWriter::value(9, 100));
   EXPECT_EQ(store->get(StoreWriter::key(10)).value(), std::nullopt);
+}
+
+TEST(RocksDbStore, RefusesWritesWhileDescriptorsAreShortAndGoesOnByItself) {
+  const TemporaryDirectory directory;
+  const std::string value(4096, 'v');
+  int written = 0;
+  {
+    const auto store = open(directory);
+    {
+      const NoFreeDescriptor meanwhile;
+      Result<void> done;
+      for (; done && written < 1000; written += done ? 1 : 0)
+        done = put(*store, StoreWriter::key(written), value, KvDurability::process);
+      ASSERT_FALSE(done) << "a new log needs a descriptor";
+      EXPECT_EQ(done.error().code, Errc::overloaded) << done.error().to_string();
+      EXPECT_EQ(store->get(StoreWriter::key(0)).value(), value);
+    }
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+    while (!put(*store, "later", value, KvDurability::stable)) {
+      ASSERT_LT(std::chrono::steady_clock::now(), limit);
+      std::this_thread::yield();
+    }
+    for (int i = written; i < written + 1000; ++i)
+      ASSERT_TRUE(put(*store, StoreWriter::key(i), value, KvDurability::process));
+  }
+  const auto store = open(directory);
+  for (int i = 0; i < written + 1000; ++i)
+    ASSERT_EQ(store->get(StoreWriter::key(i)).value(), value);
 }
 
 TEST(RocksDbStore, NamesTheProcessThatHasItOpen) {
