@@ -1,6 +1,7 @@
 #include "server/storage/segment_files.h"
 
 #include <charconv>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -39,14 +40,28 @@ Result<std::shared_ptr<DiskFile>> SegmentFiles::open(std::uint32_t number) {
       return found->second->file;
     }
   }
-  auto file = TRY(disk_.open(path(number)));
+  auto opened = disk_.open(path(number));
+  if (!opened && opened.error().code == Errc::overloaded) {
+    close_half();
+    opened = disk_.open(path(number));
+  }
+  auto file = TRY(std::move(opened));
   remember(number, file);
   return file;
 }
 
 Result<std::shared_ptr<DiskFile>> SegmentFiles::create(std::uint32_t number) {
-  auto file = TRY(disk_.create(path(number)));
-  TRY(disk_.sync_directory(directory_));
+  auto created = disk_.create(path(number));
+  if (!created && created.error().code == Errc::overloaded) {
+    close_half();
+    created = disk_.create(path(number));
+  }
+  auto file = TRY(std::move(created));
+  if (const auto synced = disk_.sync_directory(directory_); !synced) {
+    // Left behind it would be in the way of the next attempt.
+    if (const auto removed = disk_.remove(path(number)); !removed) return fail(removed.error());
+    return fail(synced.error());
+  }
   remember(number, file);
   return file;
 }
@@ -65,6 +80,14 @@ Result<void> SegmentFiles::remove(std::uint32_t number) {
 std::size_t SegmentFiles::open_count() const {
   const std::lock_guard lock(mutex_);
   return recent_.size();
+}
+
+void SegmentFiles::close_half() {
+  std::list<Open> closed;  // outside the lock
+  const std::lock_guard lock(mutex_);
+  const auto kept = static_cast<std::ptrdiff_t>(recent_.size() / 2);
+  closed.splice(closed.end(), recent_, std::next(recent_.begin(), kept), recent_.end());
+  for (const Open& each : closed) by_number_.erase(each.number);
 }
 
 void SegmentFiles::remember(std::uint32_t number, std::shared_ptr<DiskFile> file) {

@@ -1,5 +1,6 @@
 // The segment files of one store by number, with a bounded number of them
-// open at once.
+// open at once. When the process is out of descriptors (`overloaded`) half of
+// them are closed, and what was asked for is tried once more.
 //
 // Threads: any. A file stays usable by who holds it after it was forgotten.
 #pragma once
@@ -30,7 +31,8 @@ class SegmentFiles {
 
   std::filesystem::path path(std::uint32_t number) const;
   Result<std::shared_ptr<DiskFile>> open(std::uint32_t number);
-  // A new file whose name is on stable media when this returns.
+  // A new file whose name is on stable media when this returns. On error there
+  // is none.
   Result<std::shared_ptr<DiskFile>> create(std::uint32_t number);
   Result<void> remove(std::uint32_t number);
   std::size_t open_count() const;
@@ -41,6 +43,7 @@ class SegmentFiles {
     std::shared_ptr<DiskFile> file;
   };
   void remember(std::uint32_t number, std::shared_ptr<DiskFile> file);
+  void close_half();
 
   Disk& disk_;
   const std::filesystem::path directory_;

@@ -157,8 +157,8 @@ class Server final : public StorageServer {
   void start_care() {
     for (const auto& store : stores_->stores()) {
       care_.push_back(std::make_unique<Repeater>(
-          "checkpoint", [this, &store = *store, last = clock_.now()]() mutable {
-            care_for(store, last);
+          "checkpoint", [this, &store = *store, care = Care{clock_.now()}]() mutable {
+            care_for(store, care);
             return kCareInterval;
           }));
     }
@@ -169,14 +169,24 @@ class Server final : public StorageServer {
     }));
   }
 
-  void care_for(ChunkStore& store, SteadyTime& last) {
+  struct Care {
+    SteadyTime last;  // when a checkpoint was begun
+    bool fails = false;
+  };
+
+  void care_for(ChunkStore& store, Care& care) {
     if (store.problem()) return;
     store.start_writeback();
-    if (!store.wants_checkpoint() && clock_.now() - last < config_.checkpoint_interval) return;
-    last = clock_.now();
+    if (!store.wants_checkpoint() && clock_.now() - care.last < config_.checkpoint_interval) return;
+    care.last = clock_.now();
     // A failing disk has been logged by the store; anything else is tried again.
-    if (const auto done = store.checkpoint(); !done && !store.problem())
-      log_warn("storage", "{}: checkpoint: {}", store.directory().string(), done.error().to_string());
+    const auto done = store.checkpoint();
+    const bool fails = !done && !store.problem();
+    if (fails && !care.fails)
+      log_warn("storage", "{}: checkpoint, which is tried again: {}", store.directory().string(),
+               done.error().to_string());
+    if (care.fails && done) log_info("storage", "{}: checkpoints are made again", store.directory().string());
+    care.fails = fails;
   }
 
   void publish_metrics() {

@@ -29,7 +29,7 @@ namespace dfs::storage {
 
 class FakeDisk final : public Disk {
  public:
-  enum class Operation { write, read, sync, punch, create, remove, sync_directory };
+  enum class Operation { write, read, sync, punch, open, create, remove, sync_directory };
 
   explicit FakeDisk(std::uint64_t capacity = std::uint64_t{1} << 40) : capacity_(capacity) {}
 
@@ -113,6 +113,7 @@ class FakeDisk final : public Disk {
 
   Result<std::shared_ptr<DiskFile>> open(const std::filesystem::path& path) override {
     const std::lock_guard lock(mutex_);
+    TRY(maybe_fail(Operation::open));
     const auto found = names_.find(path);
     if (found == names_.end()) return fail(Errc::not_found, "open " + path.string());
     return std::make_shared<File>(*this, found->second, generation_);

@@ -319,6 +319,18 @@ TEST(ChunkStoreCrash, StopsWritingToAFailingDiskAndGoesOnReading) {
   }
 }
 
+TEST(ChunkStoreCrash, GoesOnAfterDescriptorsWereShort) {
+  FakeMachine machine;
+  ASSERT_TRUE(machine.start());
+  machine.disk.fail_next(FakeDisk::Operation::create, Errc::overloaded, 2);
+  EXPECT_EQ(put(*machine.store, make_chunk(1, 5000)).error().code, Errc::overloaded);
+  machine.disk.fail_next(FakeDisk::Operation::sync_directory, Errc::overloaded);
+  EXPECT_EQ(put(*machine.store, make_chunk(1, 5000)).error().code, Errc::overloaded);
+  EXPECT_FALSE(machine.store->problem());
+  ASSERT_TRUE(put(*machine.store, make_chunk(1, 5000)));
+  EXPECT_EQ(look(*machine.store, make_chunk(1, 5000)), "right");
+}
+
 TEST(ChunkStoreCrash, GivesUpUploadsThatNobodyGoesOnWith) {
   FakeMachine machine;
   machine.options.uploads_max = 2;

@@ -7,6 +7,7 @@
 #include "server/storage/segment_files.h"
 #include "server/storage/segment_scan.h"
 #include "server/storage/syncer.h"
+#include "tests/support/no_free_descriptor.h"
 #include "tests/unit/server/storage/store_fixture.h"
 
 namespace dfs::storage {
@@ -188,6 +189,40 @@ TEST(SegmentFiles, KeepsABoundedNumberOfDescriptors) {
   EXPECT_EQ(parse_segment_file_name("0000000012.segment"), 12u);
   for (const char* name : {"12.segment", "000000001x.segment", "0000000012.segment~", "9999999999.segment"})
     EXPECT_FALSE(parse_segment_file_name(name)) << name;
+}
+
+TEST(SegmentFiles, ClosesFilesItKeepsOpenWhenDescriptorsAreShort) {
+  FakeDisk disk;
+  SegmentFiles files(disk, "/segments", 4);
+  for (std::uint32_t number = 1; number <= 5; ++number) ASSERT_TRUE(files.create(number));
+  ASSERT_EQ(files.open_count(), 4u);
+  disk.fail_next(FakeDisk::Operation::open, Errc::overloaded);
+  EXPECT_TRUE(files.open(1));
+  EXPECT_EQ(files.open_count(), 3u);
+  disk.fail_next(FakeDisk::Operation::create, Errc::overloaded);
+  EXPECT_TRUE(files.create(6));
+  EXPECT_EQ(files.open_count(), 2u);
+  disk.fail_next(FakeDisk::Operation::open, Errc::overloaded, 2);
+  EXPECT_EQ(files.open(2).error().code, Errc::overloaded);
+}
+
+TEST(SegmentFiles, LeavesNoFileBehindThatItCouldNotMake) {
+  FakeDisk disk;
+  SegmentFiles files(disk, "/segments", 4);
+  disk.fail_next(FakeDisk::Operation::sync_directory, Errc::overloaded);
+  EXPECT_EQ(files.create(1).error().code, Errc::overloaded);
+  EXPECT_TRUE(files.create(1));
+}
+
+TEST(PosixDisk, TakesNoLackOfDescriptorsForAFailingDisk) {
+  const TemporaryDirectory directory;
+  PosixDisk disk;
+  ASSERT_TRUE(disk.create(directory.path() / "there"));
+  const NoFreeDescriptor meanwhile;
+  EXPECT_EQ(disk.open(directory.path() / "there").error().code, Errc::overloaded);
+  EXPECT_EQ(disk.create(directory.path() / "new").error().code, Errc::overloaded);
+  EXPECT_EQ(disk.sync_directory(directory.path()).error().code, Errc::overloaded);
+  EXPECT_EQ(disk.list(directory.path()).error().code, Errc::overloaded);
 }
 
 TEST(SegmentScan, IsNotFooledByACopyOfASegmentInsideAChunk) {
