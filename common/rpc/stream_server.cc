@@ -9,19 +9,13 @@
 #include <grpcpp/server_builder.h>
 
 #include <atomic>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <set>
 #include <utility>
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <sys/socket.h>
-
 #include "common/base/address.h"
 #include "common/base/log.h"
-#include "common/base/unique_fd.h"
+#include "common/rpc/acceptor.h"
 #include "common/rpc/channels.h"
 #include "common/rpc/completion_loop.h"
 #include "common/rpc/server_stream.h"
@@ -79,7 +73,7 @@ class GenericServer final : public StreamServer, public StreamHost {
   std::size_t queue_bytes_max() const override { return options_.queue_bytes_max; }
 
  private:
-  void add_local_socket(grpc::ServerBuilder& builder);
+  void add_local_socket();
   void accept_next();
 
   const Options options_;
@@ -91,6 +85,8 @@ class GenericServer final : public StreamServer, public StreamHost {
   grpc::AsyncGenericService service_;
   std::shared_ptr<CompletionLoop> loop_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
+  Acceptor acceptor_;  // after what it hands connections to
 
   // On the loop only.
   std::set<std::shared_ptr<ServerStream>> live_;
@@ -98,74 +94,61 @@ class GenericServer final : public StreamServer, public StreamHost {
   std::atomic<std::size_t> live_count_{0};
 };
 
-// gRPC does not tell why it could not listen, so the reason is sought first.
-Result<void> check_bindable(const Address& at, const std::string& address) {
-  addrinfo wanted{};
-  wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  wanted.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int problem =
-      ::getaddrinfo(at.host.c_str(), std::to_string(at.port).c_str(), &wanted, &found);
-  if (problem != 0)
-    return fail(Errc::invalid,
-                fmt::format("cannot listen on {}: {}", address, ::gai_strerror(problem)));
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> list(found, ::freeaddrinfo);
-  const UniqueFd socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int yes = 1;
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  if (::bind(socket.get(), found->ai_addr, found->ai_addrlen) == 0 &&
-      ::listen(socket.get(), 1) == 0)
-    return {};
-  if (errno == EADDRINUSE)
-    return fail(Errc::busy, fmt::format("cannot listen on {}: the port is in use", address));
-  return fail(from_errno(errno),
-              fmt::format("cannot listen on {}: {}", address, std::strerror(errno)));
+// gRPC takes "0.0.0.0" for every address of this machine, and so does who
+// configures it.
+Result<int> listen_everywhere(Acceptor& acceptor, const Address& at) {
+  if (at.host == "0.0.0.0") {
+    Address both = at;
+    both.host = "::";
+    auto listening = acceptor.listen(both);
+    if (listening || listening.error().code == Errc::busy) return listening;
+  }
+  return acceptor.listen(at);
 }
 
 Result<void> GenericServer::listen() {
   const Address at = TRY(parse_address(options_.listen_address, AddressUse::listen));
   if (at.is_unix()) return fail(Errc::invalid, "a server listens on HOST:PORT");
-  if (at.port != 0) TRY(check_bindable(at, options_.listen_address));
+  const int port = TRY(listen_everywhere(acceptor_, at));
+  if (options_.local_socket && at.port != 0) add_local_socket();
 
   grpc::ServerBuilder builder;
   set_server_arguments(builder);
   builder.RegisterAsyncGenericService(&service_);
-  int port = 0;
-  builder.AddListeningPort(options_.listen_address, grpc::InsecureServerCredentials(), &port);
-  if (options_.local_socket && at.port != 0) add_local_socket(builder);
+  using Experimental = grpc::ServerBuilder::experimental_type;
+  connections_ = builder.experimental().AddExternalConnectionAcceptor(
+      Experimental::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
   std::unique_ptr<grpc::ServerCompletionQueue> queue = builder.AddCompletionQueue();
   server_ = builder.BuildAndStart();
-  if (server_ == nullptr || port == 0) {
-    if (server_ != nullptr) server_->Shutdown();
-    server_.reset();
-    queue->Shutdown();
-    void* event = nullptr;
-    bool ok = false;
-    while (queue->Next(&event, &ok)) continue;
-    return fail(Errc::busy, fmt::format("cannot listen on {}", options_.listen_address));
-  }
+  invariant(server_ != nullptr, "a gRPC server that need not listen starts");
   address_ = options_.listen_address.substr(0, options_.listen_address.rfind(':') + 1) +
              std::to_string(port);
   loop_ = CompletionLoop::adopt(std::move(queue));
   loop_->unattended_begins();
   loop_->wait_until([this] { return live_count_.load() > 0; }, std::nullopt, nullptr,
                     [this] { loop_->run_soon([this] { accept_next(); }); });
-  return {};
+  return acceptor_.start([this](UniqueFd connection) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+    parameters.fd = connection.release();
+    connections_->HandleNewConnection(&parameters);
+  });
 }
 
-void GenericServer::add_local_socket(grpc::ServerBuilder& builder) {
+void GenericServer::add_local_socket() {
   const std::filesystem::path path = local_socket_path(options_.listen_address);
-  if (const auto ready = prepare_local_socket(path); !ready) {
+  auto ready = prepare_local_socket(path);
+  if (ready) ready = acceptor_.listen(path);
+  if (!ready) {
     log_warn("rpc", "no local socket, clients on this machine use TCP: {}",
              ready.error().to_string());
     return;
   }
-  builder.AddListeningPort("unix:" + path.string(), grpc::InsecureServerCredentials());
   local_socket_ = path.string();
 }
 
 void GenericServer::stop() {
   if (server_ == nullptr || stopping_.exchange(true)) return;
+  acceptor_.stop();
   loop_->run_soon([this] {
     for (const auto& stream : live_) stream->close({Errc::unavailable, "the server stops"});
   });

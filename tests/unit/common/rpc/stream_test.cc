@@ -1,5 +1,8 @@
 // StreamServer, StreamClient and the completion loop together, in one process.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -7,7 +10,9 @@
 #include <mutex>
 #include <thread>
 
+#include "common/base/address.h"
 #include "common/base/executor.h"
+#include "common/base/unique_fd.h"
 #include "common/rpc/channels.h"
 #include "common/rpc/completion_loop.h"
 #include "common/rpc/frame.h"
@@ -16,6 +21,7 @@
 #include "common/rpc/stream_client.h"
 #include "common/rpc/stream_server.h"
 #include "dfs/v1/error.pb.h"
+#include "tests/support/no_free_descriptor.h"
 
 namespace dfs {
 namespace {
@@ -134,6 +140,29 @@ class Echo final : public StreamHandler {
  private:
   Seen& seen_;
   const std::shared_ptr<StreamPeer> peer_;
+};
+
+// A connection of a program that says nothing. Its descriptor is there before it connects.
+class RawConnection {
+ public:
+  enum class Heard { nothing, bytes, end };
+
+  void connect(const std::string& address) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    at.sin_port = htons(parse_address(address)->port);
+    ASSERT_EQ(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+  }
+  Heard hear(std::chrono::milliseconds limit) {
+    pollfd event{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&event, 1, static_cast<int>(limit.count())) == 0) return Heard::nothing;
+    char byte = 0;
+    return ::recv(socket_.get(), &byte, 1, 0) > 0 ? Heard::bytes : Heard::end;
+  }
+
+ private:
+  const UniqueFd socket_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 };
 
 class StreamTest : public testing::Test {
@@ -311,6 +340,30 @@ TEST_F(StreamTest, RefusesWhatIsNoAddress) {
   StreamServer::Options options;
   options.listen_address = "nonsense";
   EXPECT_EQ(StreamServer::start(options, {}).error().code, Errc::invalid);
+}
+
+TEST_F(StreamTest, KeepsDescriptorsForFilesAndAcceptsAgainWhenThereAreSome) {
+  const auto server = start();
+  Caller before(server->address(), kEcho);
+  before.send("x");
+  ASSERT_EQ(before.wait([&] { return before.received_count == 1; }), WaitEnd::finished);
+  RawConnection refused, waiting;
+  {
+    const NoFreeDescriptor meanwhile(8);
+    refused.connect(server->address());
+    EXPECT_EQ(refused.hear(30s), RawConnection::Heard::end);
+  }
+  {
+    const NoFreeDescriptor meanwhile;
+    waiting.connect(server->address());
+    EXPECT_EQ(waiting.hear(20ms), RawConnection::Heard::nothing);
+    before.send("y");
+    EXPECT_EQ(before.wait([&] { return before.received_count == 2; }), WaitEnd::finished);
+  }
+  EXPECT_EQ(waiting.hear(30s), RawConnection::Heard::bytes);
+  Caller after(server->address(), kEcho);
+  after.send("z");
+  EXPECT_EQ(after.wait([&] { return after.received_count == 1; }), WaitEnd::finished);
 }
 
 TEST_F(StreamTest, EndsEveryStreamWhenItStops) {

@@ -1,0 +1,90 @@
+"""Servers and mounts run out of what the machine gives them: descriptors, memory."""
+
+import contextlib
+import os
+import resource
+import socket
+import time
+
+from harness import MIB, check, check_equal, seeded, wait_until, write_file
+
+
+@contextlib.contextmanager
+def descriptors_left(pid, free):
+    """Lets a process have so many more descriptors than it has now."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    lowest = next(number for number in range(1 << 20) if not os.path.lexists(f"/proc/{pid}/fd/{number}"))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest + free, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat", encoding="ascii").read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def callers(address, count):
+    """Connections of clients that say nothing."""
+    host, port = address.rsplit(":", 1)
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(count):
+            with contextlib.suppress(OSError):  # refused: as good as waiting
+                open_ones.enter_context(socket.create_connection((host, int(port)), timeout=1))
+        yield
+
+
+def servers_out_of_descriptors_serve_on_and_accept_again(space):
+    generator = seeded("descriptors")
+    body = generator.randbytes(3 * MIB)
+    with space.cluster(servers=1, replicas=1) as cluster:
+        mount, before = cluster.mount, cluster.processes()
+        write_file(mount / "before", body, sync=True)
+        for name in ("meta", "storage1"):
+            pid, address = before[name]["pid"], before[name]["address"]
+            # A few are left: they are for files, not for more clients. Then none is.
+            for free in (20, 0):
+                with descriptors_left(pid, free), callers(address, 60):
+                    used = cpu_seconds(pid)
+                    time.sleep(0.5)
+                    check(cpu_seconds(pid) - used < 0.25, f"{name} is busy with connections that it cannot take")
+                    write_file(mount / f"{name}-{free}", body, sync=True)
+                    os.rename(mount / f"{name}-{free}", mount / f"{name}-{free}-moved")
+                    check((mount / "before").read_bytes() == body, "a file holds wrong bytes")
+            wait_until(lambda: b"alive" in cluster.dfs("status", ok=None).stdout, "dfs status is answered again")
+            check("raise this program's limit" in cluster.log(name), f"the log of {name} does not say what to do")
+        cluster.check_all_alive()
+        for name in ("meta", "storage1"):
+            check_equal(cluster.pid(name), before[name]["pid"], f"the process of {name}")
+        cluster.restart_mounts_cold()
+        for name in ("before", "meta-20-moved", "meta-0-moved", "storage1-20-moved", "storage1-0-moved"):
+            check((mount / name).read_bytes() == body, f"{name} holds wrong bytes later")
+
+
+def a_mount_out_of_descriptors_serves_on(space):
+    generator = seeded("descriptors of a mount")
+    body = generator.randbytes(3 * MIB)
+    with space.cluster(servers=2, replicas=2) as cluster:
+        mount = cluster.mount
+        for number in range(8):
+            write_file(mount / f"file-{number}", body, sync=True)
+        cluster.restart_mounts_cold()
+        supervisor, worker = cluster.pid("mount1"), cluster.worker()
+        (mount / "file-0").stat()
+        with descriptors_left(supervisor, 0), descriptors_left(worker, 0):
+            # Nothing has been read: files of storage servers on this machine cannot be opened now.
+            with contextlib.ExitStack() as many:
+                for number in range(8):
+                    file = many.enter_context(open(mount / f"file-{number}", "rb"))
+                    check(file.read() == body, f"file-{number} holds wrong bytes")
+                for number in range(200):
+                    many.enter_context(open(mount / f"new-{number}", "wb")).write(b"x")
+            write_file(mount / "meanwhile", body, sync=True)
+        check((mount / "meanwhile").read_bytes() == body, "a file holds wrong bytes")
+        check_equal((cluster.pid("mount1"), cluster.worker()), (supervisor, worker), "the processes of the mount")
+        cluster.restart_mounts_cold()
+        check((mount / "meanwhile").read_bytes() == body, "a file holds wrong bytes later")
+        check_equal(sum(path.stat().st_size for path in mount.glob("new-*")), 200, "the bytes of 200 files")
