@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import socket
+import subprocess
 import time
 
 from harness import MIB, check, check_equal, seeded, wait_until, write_file
@@ -69,21 +70,29 @@ def a_mount_out_of_descriptors_serves_on(space):
     body = generator.randbytes(3 * MIB)
     with space.cluster(servers=2, replicas=2) as cluster:
         mount = cluster.mount
-        for number in range(8):
+        for number in range(4):
             write_file(mount / f"file-{number}", body, sync=True)
         cluster.restart_mounts_cold()
         supervisor, worker = cluster.pid("mount1"), cluster.worker()
-        (mount / "file-0").stat()
+        # It is connected to no storage server yet, so who reads has to wait.
         with descriptors_left(supervisor, 0), descriptors_left(worker, 0):
-            # Nothing has been read: files of storage servers on this machine cannot be opened now.
-            with contextlib.ExitStack() as many:
-                for number in range(8):
-                    file = many.enter_context(open(mount / f"file-{number}", "rb"))
-                    check(file.read() == body, f"file-{number} holds wrong bytes")
-                for number in range(200):
-                    many.enter_context(open(mount / f"new-{number}", "wb")).write(b"x")
+            with subprocess.Popen(["cat", mount / "file-0"], stdout=subprocess.PIPE) as reader:
+                os.set_blocking(reader.stdout.fileno(), False)
+                time.sleep(1)
+                check(reader.poll() is None and not reader.stdout.read(), "a read without a descriptor does not wait")
+                os.set_blocking(reader.stdout.fileno(), True)
+                for pid in (supervisor, worker):
+                    resource.prlimit(pid, resource.RLIMIT_NOFILE, resource.prlimit(0, resource.RLIMIT_NOFILE))
+                check(reader.stdout.read() == body, "who waited for a descriptor was given wrong bytes")
+
+        # It is connected: files of the mount take no descriptors, and nothing waits.
+        with descriptors_left(supervisor, 0), descriptors_left(worker, 0), contextlib.ExitStack() as many:
+            for number in range(4):
+                file = many.enter_context(open(mount / f"file-{number}", "rb"))
+                check(file.read() == body, f"file-{number} holds wrong bytes")
+            for number in range(200):
+                many.enter_context(open(mount / f"new-{number}", "wb")).write(b"x")
             write_file(mount / "meanwhile", body, sync=True)
-        check((mount / "meanwhile").read_bytes() == body, "a file holds wrong bytes")
         check_equal((cluster.pid("mount1"), cluster.worker()), (supervisor, worker), "the processes of the mount")
         cluster.restart_mounts_cold()
         check((mount / "meanwhile").read_bytes() == body, "a file holds wrong bytes later")
