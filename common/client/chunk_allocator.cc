@@ -1,6 +1,7 @@
 #include "common/client/chunk_allocator.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "common/base/log.h"
 
@@ -13,7 +14,7 @@ constexpr std::uint32_t kStock = 512;
 constexpr std::uint64_t kLow = kStock / 4;
 constexpr std::size_t kPoliciesMax = 64;
 // A right that ends sooner may end while the upload is on its way.
-constexpr WallNanos kSpare = 60'000'000'000;
+constexpr std::chrono::seconds kSpare{60};
 
 }  // namespace
 
@@ -35,14 +36,13 @@ bool ChunkAllocator::avoided(const ChunkRange& range, const std::vector<ServerId
 }
 
 bool ChunkAllocator::take_locked(Stock& stock, const Wanted& wanted, ChunkGrant& grant) const {
-  const WallNanos now = clock_.wall();
-  std::erase_if(stock.ranges, [now](const ChunkRange& range) {
-    return range.count == 0 || (range.expires != 0 && range.expires < now + kSpare);
-  });
+  const SteadyTime now = clock_.now();
+  std::erase_if(stock.ranges,
+                [now](const Held& range) { return range.count == 0 || range.until <= now; });
   for (std::size_t tried = 0; tried < stock.ranges.size(); ++tried) {
     const bool whole = wanted.kind == Kind::whole;
     const std::size_t index = (whole ? stock.next + tried : tried) % stock.ranges.size();
-    ChunkRange& range = stock.ranges[index];
+    Held& range = stock.ranges[index];
     if (avoided(range, wanted.avoid)) continue;
     if (whole) stock.next = index + 1;
     grant = {range.first, range.capability};
@@ -73,6 +73,7 @@ Result<ChunkGrant> ChunkAllocator::take(const Wanted& wanted, Interrupt* interru
 }
 
 Result<void> ChunkAllocator::ask(const Wanted& wanted, std::uint32_t count, Interrupt* interrupt) {
+  const SteadyTime asked = clock_.now();
   AllocateResult answer = TRY(call_for<AllocateResult>(
       meta_, AllocateArgs{wanted.inode, count, wanted.avoid}, Caller{}, interrupt));
   stocks_.with([&](Stocks& stocks) {
@@ -80,10 +81,18 @@ Result<void> ChunkAllocator::ask(const Wanted& wanted, std::uint32_t count, Inte
     Stock& stock = stocks[{wanted.replicas, wanted.chunk_size}];
     stock.inode = wanted.inode;
     for (ChunkRange& range : answer.ranges) {
-      if (range.count > 0) stock.ranges.push_back(std::move(range));
+      if (range.count > 0) stock.ranges.push_back(hold(std::move(range), asked));
     }
   });
   return {};
+}
+
+ChunkAllocator::Held ChunkAllocator::hold(ChunkRange range, SteadyTime asked) const {
+  Held held{std::move(range)};
+  if (held.expires == 0) return held;
+  const std::chrono::nanoseconds told = std::chrono::nanoseconds{held.expires - clock_.wall()} - kSpare;
+  held.until = asked + std::clamp<std::chrono::nanoseconds>(told, kSurely, kAtMost);
+  return held;
 }
 
 void ChunkAllocator::discard(ChunkId chunk) {

@@ -5,10 +5,17 @@
 // over groups; small ones take neighbouring ids of one range, so that files
 // written together can be read together.
 //
+// A range ends when the server says so, by this machine's steady clock from the
+// moment it came: calendars of two machines may differ by hours, and jump. A
+// range that seems to be over when it comes is used for kSurely, which the
+// server grants at least; none is used for longer than kAtMost, whatever the
+// calendars say. (The server refuses to take ids that it has given up.)
+//
 // Bound: a few ranges for each policy in use.
 // Threads: any.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -28,6 +35,9 @@ struct ChunkGrant {
 
 class ChunkAllocator {
  public:
+  static constexpr std::chrono::minutes kSurely{3};
+  static constexpr std::chrono::hours kAtMost{1};
+
   enum class Kind { small, whole };
   struct Wanted {
     InodeId inode;
@@ -51,10 +61,13 @@ class ChunkAllocator {
 
  private:
   using Policy = std::pair<std::uint32_t, std::uint32_t>;
+  struct Held : ChunkRange {
+    SteadyTime until = SteadyTime::max();
+  };
   struct Stock {
-    InodeId inode;                   // one whose policy this is
-    std::vector<ChunkRange> ranges;  // none empty
-    std::size_t next = 0;            // range whose turn it is for a whole chunk
+    InodeId inode;             // one whose policy this is
+    std::vector<Held> ranges;  // none empty
+    std::size_t next = 0;      // range whose turn it is for a whole chunk
     bool refilling = false;
   };
   using Stocks = std::map<Policy, Stock>;
@@ -62,6 +75,7 @@ class ChunkAllocator {
   Result<void> ask(const Wanted& wanted, std::uint32_t count, Interrupt* interrupt);
   bool take_locked(Stock& stock, const Wanted& wanted, ChunkGrant& grant) const;
   bool avoided(const ChunkRange& range, const std::vector<ServerId>& avoid) const;
+  Held hold(ChunkRange range, SteadyTime asked) const;
   static std::uint64_t left_in(const Stock& stock);
 
   MetaClient& meta_;
