@@ -6,8 +6,9 @@ import resource
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from harness import MIB, check, check_equal, seeded, wait_until, write_file
+from harness import MIB, Path, check, check_equal, memory_bytes, seeded, wait_until, write_file
 
 
 @contextlib.contextmanager
@@ -97,3 +98,68 @@ def a_mount_out_of_descriptors_serves_on(space):
         cluster.restart_mounts_cold()
         check((mount / "meanwhile").read_bytes() == body, "a file holds wrong bytes later")
         check_equal(sum(path.stat().st_size for path in mount.glob("new-*")), 200, "the bytes of 200 files")
+
+
+@contextlib.contextmanager
+def memory_limited(pids, limit):
+    """Gives each process so much memory and no more, what the kernel caches for it included; the kernel kills who
+    needs more. False where no control group can be made."""
+    tops = [(Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max")]
+    made = []
+    try:
+        for pid in pids:
+            home = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii")
+            top, file = next((top, file) for top, file in tops if (top / "cgroup.procs").exists())
+            group = top / f"dfs-test-{pid}"
+            group.mkdir()
+            made.append((group, pid, top / own_group(home)))
+            (group / file).write_text(str(limit))
+            (group / "cgroup.procs").write_text(str(pid))
+        limited = True
+    except (OSError, StopIteration) as problem:
+        print(f"no control group can be made here: {problem}", flush=True)
+        limited = False
+    try:
+        yield limited
+    finally:
+        for group, pid, home in made:
+            with contextlib.suppress(OSError):
+                (home / "cgroup.procs").write_text(str(pid))
+            wait_until(lambda group=group: removed(group), f"{group} is empty", limit=10)
+
+
+def own_group(text):
+    """Of /proc/PID/cgroup: the path of the memory group, without its first slash."""
+    rows = [line.split(":", 2) for line in text.splitlines()]
+    return next(row[2] for row in rows if row[1] in ("memory", "")).lstrip("/")
+
+
+def removed(group):
+    try:
+        group.rmdir()
+    except OSError:
+        return not group.exists()
+    return True
+
+
+def servers_under_a_memory_limit_take_more_than_fits_into_it(space):
+    generator = seeded("memory")
+    body = generator.randbytes(16 * MIB)
+    limit = 128 * MIB
+    with space.cluster(servers=1, replicas=1) as cluster:
+        mount, pids = cluster.mount, {name: cluster.pid(name) for name in ("meta", "storage1")}
+        with memory_limited(pids.values(), limit), ThreadPoolExecutor(8) as writers:
+            list(writers.map(lambda number: write_file(mount / f"large-{number}", body, sync=True), range(40)))
+            (mount / "small").mkdir()
+            list(writers.map(lambda number: write_file(mount / f"small/{number}", body[:number]), range(3000)))
+            cluster.restart_mounts_cold()
+            same = writers.map(lambda number: (mount / f"large-{number}").read_bytes() == body, range(40))
+            check(all(same), "a large file holds wrong bytes")
+            same = writers.map(lambda number: (mount / f"small/{number}").read_bytes() == body[:number], range(3000))
+            check(all(same), "a small file holds wrong bytes")
+            cluster.check_all_alive()
+        for name, pid in pids.items():
+            check_equal(cluster.pid(name), pid, f"the process of {name}")
+            used = memory_bytes(pid)
+            print(f"{name}: at most {used // MIB} MiB", flush=True)
+            check(used < limit, f"{name} used {used // MIB} MiB")
