@@ -70,5 +70,13 @@ TEST(ChunkId, HoldsGroupAndSerial) {
   EXPECT_EQ(ChunkId(GroupId{(1 << 24) - 1}, ChunkId::kSerialMax).value(), ~std::uint64_t{0});
 }
 
+TEST(Result, SaysHowToGetMoreDescriptors) {
+  for (const int error : {EMFILE, ENFILE}) {
+    const Error told = fail_errno(error, "open /x").value();
+    EXPECT_EQ(told.code, Errc::overloaded);
+    EXPECT_NE(told.text.find("raise"), std::string::npos) << told.text;
+  }
+}
+
 }  // namespace
 }  // namespace dfs
