@@ -65,7 +65,7 @@ enum class Errc : std::uint16_t {
 
 // The errno a program on the mount gets. Never 0 for anything but ok.
 int to_errno(Errc code);
-// The Errc for an errno from the local system; unknown ones are `io`.
+// The Errc for an errno from the local system; EMFILE and ENFILE are `overloaded`, unknown ones `io`.
 Errc from_errno(int error);
 // "not_found" etc.: stable, for logs and JSON.
 std::string_view name_of(Errc code);

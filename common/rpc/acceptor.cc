@@ -39,9 +39,8 @@ rlim_t connections_end() {
   return limit.rlim_cur - std::min<rlim_t>(limit.rlim_cur / 2, Acceptor::kDescriptorsKept);
 }
 
-Result<void> set(int socket, int level, int option) {
-  const int yes = 1;
-  if (::setsockopt(socket, level, option, &yes, sizeof yes) != 0)
+Result<void> set(int socket, int level, int option, int value) {
+  if (::setsockopt(socket, level, option, &value, sizeof value) != 0)
     return fail_errno(errno, "preparing a socket");
   return {};
 }
@@ -50,8 +49,10 @@ Result<void> set(int socket, int level, int option) {
 Result<UniqueFd> listen_on(const addrinfo& at, const std::string& name) {
   UniqueFd socket(::socket(at.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return fail_errno(errno, "cannot listen on " + name);
-  TRY(set(socket.get(), SOL_SOCKET, SO_REUSEADDR));
-  TRY(set(socket.get(), IPPROTO_TCP, TCP_NODELAY));
+  TRY(set(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1));
+  TRY(set(socket.get(), IPPROTO_TCP, TCP_NODELAY, 1));
+  // The wildcard takes IPv4 too, whatever the machine's default is.
+  if (at.ai_family == AF_INET6) TRY(set(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0));
   if (::bind(socket.get(), at.ai_addr, at.ai_addrlen) == 0 && ::listen(socket.get(), kBacklog) == 0)
     return socket;
   if (errno == EADDRINUSE)
