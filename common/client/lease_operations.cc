@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/client/client_metrics.h"
 #include "common/client/engine.h"
+#include "common/rpc/lease_orders.h"
 
 namespace dfs {
 namespace {
@@ -39,11 +40,6 @@ void pause_to_ask(int asked, Interrupt* interrupt) {
   if (interrupt != nullptr && interrupt->interrupted()) return;
   wake.wait_for(lock, kAskPauseLeast * (1 << std::min(asked - kAsksAtOnce, kAskPauseDoublings)));
 }
-
-// The server's orders begin with the number of its start (server/meta/sessions/lease_desk.cc).
-constexpr unsigned kOrderBits = 40;
-
-std::uint64_t life_of(std::uint64_t lease_order) { return lease_order >> kOrderBits; }
 
 }  // namespace
 
@@ -294,7 +290,7 @@ FileSystem::Keep Engine::keep_name(InodeId directory, const std::string& name,
 // of others that were seen here. What it says now may be less than what is known, and
 // counts: so all is asked for once more, also under leases that it left us.
 void Engine::welcomed(const LeaseTerms& terms) {
-  const std::uint64_t life = life_of(terms.order);
+  const std::uint64_t life = life_of_lease_order(terms.order);
   const std::uint64_t former = life_of_server_.exchange(life);
   if (former != kNoLife && former != life) {
     meta_cache_.forget_all();

@@ -4,12 +4,11 @@
 
 #include <fmt/format.h>
 
+#include "common/rpc/lease_orders.h"
+
 namespace dfs {
 namespace {
 
-// More than 10^12 grants and recalls in each life.
-// Clients tell lives apart by what is above (common/client/lease_operations.cc).
-constexpr unsigned kOrderBits = 40;
 // What a session with too many leases is asked for at once.
 constexpr std::size_t kRoomAtOnceMax = 256;
 // A session may have a sixteenth more than it should until it has given some
@@ -57,7 +56,7 @@ LeaseKind with(LeaseKind own, LeaseKind wish) {
 LeaseDesk::LeaseDesk(const Clock& clock, LeaseLimits limits, std::uint64_t starts)
     : clock_(clock),
       limits_(limits),
-      order_(starts << kOrderBits),
+      order_(lease_order_before(starts)),
       leases_gauge_(metrics().gauge("dfs_meta_leases", "Leases that sessions have.")),
       waits_gauge_(
           metrics().gauge("dfs_meta_lease_waits", "Requests that wait for leases of others.")),

@@ -154,6 +154,21 @@ TEST_F(Liveness, ADeadServerIsShownInANewerTableAndAHeartbeatBringsItBack) {
   EXPECT_GT(client.sink->table()->version, client.welcome.group_table->version + 1);
 }
 
+TEST_F(Liveness, DoesNotFollowTheCalendarOfTheMetadataServer) {
+  add_server(1);
+  Client client = connect();
+  for (const auto jump : {240h, -480h}) {
+    clock.jump_wall(jump);
+    tick();
+    EXPECT_TRUE(allocate(client, 1));
+  }
+  EXPECT_EQ(client.sink->table(), nullptr) << "nobody has died, so there is nothing to tell";
+  clock.advance(config.server_silence_max + 1s);
+  tick();
+  ASSERT_NE(client.sink->table(), nullptr);
+  EXPECT_FALSE(client.sink->table()->servers.at(ServerId{1}).alive);
+}
+
 TEST_F(Liveness, HeartbeatsBringTheTableOnlyWhenItIsNewer) {
   add_server(1);
   HeartbeatArgs args;

@@ -57,6 +57,24 @@ TEST_F(Sessions, AreRefusedBeyondTheLimit) {
   EXPECT_EQ(refused.error().code, Errc::overloaded);
 }
 
+TEST_F(Sessions, DoNotFollowTheCalendar) {
+  Client client = connect();
+  const InodeId file = make_file(client, "a").inode;
+  disconnect(client);
+  for (const auto jump : {240h, -480h}) {
+    clock.jump_wall(jump);
+    tick();
+  }
+  reconnect(client);
+  EXPECT_TRUE(client.welcome.resumed);
+  EXPECT_EQ(stat(client, file), Errc::ok);
+  disconnect(client);
+  clock.advance(config.session_timeout + 1ms);
+  tick();
+  reconnect(client);
+  EXPECT_FALSE(client.welcome.resumed) << "what has passed has passed";
+}
+
 TEST_F(Sessions, EndAfterBeingAwayForTooLongAndNotBefore) {
   Client client = connect();
   make_file(client, "a");
