@@ -91,6 +91,7 @@ class GenericServer final : public StreamServer, public StreamHost {
   // On the loop only.
   std::set<std::shared_ptr<ServerStream>> live_;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> streams_told_{false};  // that the server stops
   std::atomic<std::size_t> live_count_{0};
 };
 
@@ -151,9 +152,12 @@ void GenericServer::stop() {
   acceptor_.stop();
   loop_->run_soon([this] {
     for (const auto& stream : live_) stream->close({Errc::unavailable, "the server stops"});
+    streams_told_ = true;
   });
   server_->Shutdown(std::chrono::system_clock::now() + kShutdownPatience);
-  loop_->wait_until([this] { return live_count_.load() == 0; }, std::nullopt, nullptr);
+  // The last stream may have ended by itself, before the loop came to tell it.
+  loop_->wait_until([this] { return streams_told_ && live_count_.load() == 0; }, std::nullopt,
+                    nullptr);
   server_->Wait();
   server_.reset();
   loop_->unattended_ends();
