@@ -10,12 +10,14 @@ namespace dfs::fuse {
 LockWaits::Number LockWaits::add(Request& request) {
   Number number = 0;
   Entry* entry = nullptr;
+  // Not under our lock: libfuse has its own there, and holds it when it interrupts.
+  Request::Later reply = request.answer_later();
   {
     const std::lock_guard lock(mutex_);
     number = ++last_;
     entry = &entries_[number];
     entry->inode = request.inode();
-    entry->reply = request.answer_later();
+    entry->reply = std::move(reply);
   }
   entry->reply.on_interrupt(number);  // perhaps at once: the signal may have come already
   bool ending = false;
