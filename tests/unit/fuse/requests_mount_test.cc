@@ -119,7 +119,7 @@ int errno_after_signal(const std::function<int()>& call, const std::function<voi
 int errno_of_direct_read(const std::filesystem::path& file) {
   const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_DIRECT));
   if (!fd) return errno;
-  alignas(4096) static char bytes[4096];
+  alignas(4096) char bytes[4096];
   return ::read(fd.get(), bytes, sizeof bytes) < 0 ? errno : 0;
 }
 

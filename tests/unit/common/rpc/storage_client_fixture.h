@@ -34,11 +34,11 @@ struct FakeStorage {
   std::string cluster = "home";
   std::uint32_t server = 3;
   std::uint32_t version = kProtocolVersion;
-  bool corrupts = false;
   std::string file;                  // what is asked for "local" is said to be here
   std::size_t local_questions = 0;
   std::size_t other_questions = 0;
   std::atomic<bool> breaks{false};   // the next message ends its stream
+  std::atomic<bool> corrupts{false};
   std::atomic<bool> silent{false};   // takes everything and answers nothing
   std::atomic<int> connections{0};
 };
