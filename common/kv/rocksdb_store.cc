@@ -23,6 +23,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/log.h"
+#include "common/base/sanitized.h"
 #include "common/base/unique_fd.h"
 #include "common/kv/disk_reserve.h"
 #include "common/kv/rocksdb_log.h"
@@ -89,6 +90,12 @@ class Cursor final : public KvCursor {
   const std::unique_ptr<rocksdb::Iterator> at_;
 };
 
+std::unique_ptr<KvCursor> cursor_of(rocksdb::DB& database, const rocksdb::ReadOptions& options) {
+  std::unique_ptr<rocksdb::Iterator> at(database.NewIterator(options));
+  taken_over(&database);
+  return std::make_unique<Cursor>(std::move(at));
+}
+
 class Snapshot final : public KvSnapshot {
  public:
   explicit Snapshot(rocksdb::DB& database) : database_(database), at_(database.GetSnapshot()) {}
@@ -97,7 +104,7 @@ class Snapshot final : public KvSnapshot {
     rocksdb::ReadOptions options;
     options.snapshot = at_;
     options.fill_cache = false;
-    return std::make_unique<Cursor>(std::unique_ptr<rocksdb::Iterator>(database_.NewIterator(options)));
+    return cursor_of(database_, options);
   }
 
  private:
@@ -141,6 +148,7 @@ class RocksDbStore final : public KvStore {
 
   Result<std::optional<std::string>> get(std::string_view key) const override {
     std::string value;
+    taken_over(database_.get());
     const rocksdb::Status status = database_->Get(rocksdb::ReadOptions(), slice(key), &value);
     if (status.IsNotFound()) return std::nullopt;
     if (!status.ok()) return fail_rocksdb(status, "reading the store");
@@ -148,16 +156,14 @@ class RocksDbStore final : public KvStore {
   }
 
   std::unique_ptr<KvCursor> cursor() const override {
-    return std::make_unique<Cursor>(
-        std::unique_ptr<rocksdb::Iterator>(database_->NewIterator(rocksdb::ReadOptions())));
+    return cursor_of(*database_, rocksdb::ReadOptions());
   }
 
   std::unique_ptr<KvCursor> sweep() const override {
     rocksdb::ReadOptions options;
     options.fill_cache = false;
     options.readahead_size = kSweepAhead;
-    return std::make_unique<Cursor>(
-        std::unique_ptr<rocksdb::Iterator>(database_->NewIterator(options)));
+    return cursor_of(*database_, options);
   }
 
   std::unique_ptr<KvSnapshot> snapshot() const override {
@@ -179,6 +185,7 @@ class RocksDbStore final : public KvStore {
     options.disableWAL = durability == KvDurability::none;
     const std::uint64_t before = database_->GetLatestSequenceNumber();
     const rocksdb::Status status = database_->Write(options, &batch);
+    handed_over(database_.get());
     if (batch.GetDataSize() > kBatchBytesKept) batch = rocksdb::WriteBatch();
     log_is_whole_.store(status.ok(), std::memory_order_relaxed);
     if (!status.ok()) return fail_rocksdb(status, "writing the store");

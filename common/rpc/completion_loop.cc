@@ -125,7 +125,10 @@ void CompletionLoop::drain() {
   queue_->Shutdown();
   void* event = nullptr;
   bool ok = false;
-  while (queue_->Next(&event, &ok)) static_cast<Completion*>(event)->complete(ok);
+  while (queue_->Next(&event, &ok)) {
+    taken_over(event);
+    static_cast<Completion*>(event)->complete(ok);
+  }
 }
 
 // --- waiting callers -----------------------------------------------------------------
@@ -306,6 +309,7 @@ CompletionLoop::Step CompletionLoop::next_event(Completion*& completion, bool& o
   }
   if (status == grpc::CompletionQueue::SHUTDOWN) return Step::over;
   if (status == grpc::CompletionQueue::TIMEOUT) return Step::idle;
+  taken_over(event);
   completion = static_cast<Completion*>(event);
   return Step::handled;
 }

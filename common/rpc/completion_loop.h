@@ -37,6 +37,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/sanitized.h"
 #include "common/rpc/interrupt.h"
 
 namespace dfs {
@@ -95,7 +96,11 @@ class CompletionLoop {
   grpc::CompletionQueue* queue() { return queue_.get(); }
   // Null if this loop was not made by adopt().
   grpc::ServerCompletionQueue* server_queue() { return server_queue_; }
-  static void* tag(Completion* completion) { return completion; }
+  // Of an operation that is started next.
+  static void* tag(Completion* completion) {
+    handed_over(completion);
+    return completion;
+  }
 
   // Runs `start` (if any; it must not wait here), then handles events or sleeps until `finished`, the
   // deadline or the interruption. `finished` must become true by a handler of
