@@ -24,6 +24,14 @@ namespace {
 // Threads that do so much while no time passes keep each other busy for ever.
 constexpr std::size_t kTurnsMax = 1'000'000;
 
+// At the end of a thread its data is destroyed in rounds, the last of which is the
+// thread sanitizer's where it is: it knows the thread no more then.
+#ifdef DFS_SANITIZE_THREAD
+constexpr int kRoundOfFarewell = PTHREAD_DESTRUCTOR_ITERATIONS - 1;
+#else
+constexpr int kRoundOfFarewell = PTHREAD_DESTRUCTOR_ITERATIONS;
+#endif
+
 thread_local Scheduler* scheduler_here = nullptr;
 
 std::string text_of(void* address) {
@@ -252,7 +260,7 @@ void* Scheduler::run(void* thread) {
 void Scheduler::say_farewell(void* thread) {
   Thread& me = *static_cast<Thread*>(thread);
   Scheduler& scheduler = *me.scheduler;
-  if (++me.farewells < PTHREAD_DESTRUCTOR_ITERATIONS) {
+  if (++me.farewells < kRoundOfFarewell) {
     ::pthread_setspecific(scheduler.farewell_, &me);
     return;
   }
@@ -276,12 +284,20 @@ int Scheduler::join(pthread_t handle, void** result) {
 
 // The C library makes whoever comes second wait where nobody sees it.
 int Scheduler::once(pthread_once_t* control, void (*work)()) {
+  begin_once(control);
+  const int failed = real_threads().once(control, work);
+  end_once(control);
+  return failed;
+}
+
+void Scheduler::begin_once(const void* control) {
   while (std::ranges::find(begun_once_, control) != begun_once_.end()) wait(control, "what is done once");
   begun_once_.push_back(control);
-  const int failed = real_threads().once(control, work);
+}
+
+void Scheduler::end_once(const void* control) {
   std::erase(begun_once_, control);
   wake_all(control);
-  return failed;
 }
 
 // --- when nothing goes on ------------------------------------------------------------------

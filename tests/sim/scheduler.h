@@ -103,6 +103,9 @@ class Scheduler {
   int create(pthread_t* handle, const pthread_attr_t* attributes, void* (*start)(void*), void* argument);
   int join(pthread_t handle, void** result);
   int once(pthread_once_t* control, void (*work)());
+  // Whoever comes first goes on, the others when he has ended it.
+  void begin_once(const void* control);
+  void end_once(const void* control);
 
  private:
   struct Thread;
