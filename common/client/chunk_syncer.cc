@@ -78,9 +78,10 @@ Result<std::vector<ChunkSyncReport>> ChunkSyncer::sync(const std::vector<Unsynce
       if (results[i]) {
         health_.answered(call.server);
       } else if (!unclear) {
-        health_.failed(call.server);
-        log_warn("client", "server {} could not sync: {}", call.server.value(),
-                 results[i].error().to_string());
+        // Whoever waits for it tries again every moment: one line until it answers.
+        if (health_.failed(call.server))
+          log_warn("client", "server {} could not sync: {}", call.server.value(),
+                   results[i].error().to_string());
       }
       for (const std::size_t index : call.indexes) {
         (results[i] ? reports[index].synced_on : reports[index].missing_on).push_back(call.server);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <utility>
 
 namespace dfs {
 namespace {
@@ -22,9 +23,13 @@ std::string boot_id() {
 
 ServerHealth::ServerHealth(const Clock& clock) : clock_(clock), machine_(boot_id()) {}
 
-void ServerHealth::failed(ServerId server) {
+bool ServerHealth::failed(ServerId server) {
   const SteadyTime now = clock_.now();
-  failed_at_.with([&](auto& table) { table[server] = now; });
+  return failed_at_.with([&](auto& table) {
+    const auto [entry, is_new] = table.try_emplace(server, now);
+    const SteadyTime before = std::exchange(entry->second, now);
+    return is_new || now - before >= kSuspectFor;
+  });
 }
 
 void ServerHealth::answered(ServerId server) {
