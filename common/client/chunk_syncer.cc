@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
 #include <utility>
 
 #include "common/base/log.h"
@@ -77,11 +76,10 @@ Result<std::vector<ChunkSyncReport>> ChunkSyncer::sync(const std::vector<Unsynce
       }
       if (results[i]) {
         health_.answered(call.server);
+        told_.with([&](auto& told) { told.erase(call.server); });
       } else if (!unclear) {
-        // Whoever waits for it tries again every moment: one line until it answers.
-        if (health_.failed(call.server))
-          log_warn("client", "server {} could not sync: {}", call.server.value(),
-                   results[i].error().to_string());
+        health_.failed(call.server);
+        tell(call.server, results[i].error());
       }
       for (const std::size_t index : call.indexes) {
         (results[i] ? reports[index].synced_on : reports[index].missing_on).push_back(call.server);
@@ -95,6 +93,16 @@ Result<std::vector<ChunkSyncReport>> ChunkSyncer::sync(const std::vector<Unsynce
                          not_found[i] == chunks[i].stored_on.size();
   }
   return reports;
+}
+
+// Whoever waits for it tries again every moment: one line until it can, or another
+// thing is wrong.
+void ChunkSyncer::tell(ServerId server, const Error& problem) {
+  const bool is_news = told_.with([&](auto& told) {
+    const auto [entry, is_new] = told.try_emplace(server, problem.code);
+    return std::exchange(entry->second, problem.code) != problem.code || is_new;
+  });
+  if (is_news) log_warn("client", "server {} could not sync: {}", server.value(), problem.to_string());
 }
 
 }  // namespace dfs

@@ -3,8 +3,10 @@
 // Threads: any. Blocks; nothing is retried here.
 #pragma once
 
+#include <map>
 #include <vector>
 
+#include "common/base/guarded.h"
 #include "common/client/inode_state.h"
 #include "common/client/server_health.h"
 #include "common/rpc/storage_client.h"
@@ -34,9 +36,11 @@ class ChunkSyncer {
   };
   Result<std::vector<Result<void>>> run(const std::vector<UnsyncedChunk>& chunks,
                                         const std::vector<Call>& calls, Interrupt* interrupt);
+  void tell(ServerId server, const Error& problem);
 
   StoragePool& storage_;
   ServerHealth& health_;
+  Guarded<std::map<ServerId, Errc>> told_;  // why it could not, as the log says already
 };
 
 }  // namespace dfs

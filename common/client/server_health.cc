@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <utility>
 
 namespace dfs {
 namespace {
@@ -23,13 +22,9 @@ std::string boot_id() {
 
 ServerHealth::ServerHealth(const Clock& clock) : clock_(clock), machine_(boot_id()) {}
 
-bool ServerHealth::failed(ServerId server) {
+void ServerHealth::failed(ServerId server) {
   const SteadyTime now = clock_.now();
-  return failed_at_.with([&](auto& table) {
-    const auto [entry, is_new] = table.try_emplace(server, now);
-    const SteadyTime before = std::exchange(entry->second, now);
-    return is_new || now - before >= kSuspectFor;
-  });
+  failed_at_.with([&](auto& table) { table[server] = now; });
 }
 
 void ServerHealth::answered(ServerId server) {

@@ -19,9 +19,8 @@ class ServerHealth {
  public:
   explicit ServerHealth(const Clock& clock);
 
-  // A call to it failed: it is asked last for a while. True if no other had failed
-  // lately: this one is worth a line in the log.
-  bool failed(ServerId server);
+  // A call to it failed: it is asked last for a while.
+  void failed(ServerId server);
   void answered(ServerId server);
   bool suspect(ServerId server) const;
 

@@ -76,21 +76,6 @@ TEST(ServerHealth, AsksActiveLivingServersFirstAndTakesTurns) {
   EXPECT_EQ(health.read_order(table, GroupId{1}, 0)[0], ServerId{3});
 }
 
-TEST(ServerHealth, TellsTheFirstFailureFromThoseThatFollowIt) {
-  FakeClock clock;
-  ServerHealth health(clock);
-  EXPECT_TRUE(health.failed(ServerId{1}));
-  for (int i = 0; i < 3; ++i) {
-    clock.advance(seconds{2});
-    EXPECT_FALSE(health.failed(ServerId{1}));
-  }
-  EXPECT_TRUE(health.failed(ServerId{2}));
-  health.answered(ServerId{1});
-  EXPECT_TRUE(health.failed(ServerId{1}));
-  clock.advance(seconds{3});
-  EXPECT_TRUE(health.failed(ServerId{1})) << "the last is long ago";
-}
-
 TEST(BadCopies, AreNewsOnceAndForgottenAfterAWhile) {
   FakeClock clock;
   BadCopies copies(clock);
